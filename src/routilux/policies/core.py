@@ -1,0 +1,126 @@
+"""What an activation policy is: the protocol, the base class of policies that are values, and composition's ground.
+
+Design: §4.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from routilux.explanation import Condition
+from routilux.job import JobState
+from routilux.slot import Slot
+
+Slots = Mapping[str, Slot]
+DataSlice = dict[str, list[Any]]
+PolicyFunction = Callable[[Slots, JobState], tuple[bool, DataSlice, Any]]
+Answer = tuple[bool, DataSlice, Any, Any]
+"""What `Policy.ask` gives: should_activate, data_slice, policy_message, and the facts behind it."""
+
+
+class Decision(NamedTuple):
+    """What a policy decides: whether to activate, with which data per slot, and a message for the logic."""
+
+    should_activate: bool
+    data_slice: DataSlice
+    policy_message: Any
+
+
+class Policy:
+    """A policy that is a value: its parameters are fields, its memory is in the job.
+
+    Subclass it as a frozen dataclass and write `ask`; `facts` (any small value) are what the decision saw, and
+    `conditions` turns them into an explanation when somebody asks.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, repr=False)
+    ... class EvenCount(Policy):
+    ...     slot: str
+    ...     def ask(self, slots, job_state):
+    ...         count = slots[self.slot].get_unconsumed_count()
+    ...         if count == 0 or count % 2:
+    ...             return self.no(count)
+    ...         return self.yes({self.slot: slots[self.slot].consume_all_new()}, {"reason": "even"}, count)
+    ...     def conditions(self, facts):
+    ...         return (Condition(f"even count({self.slot})", facts, is_met=facts > 0 and facts % 2 == 0),)
+    """
+
+    __slots__ = ()
+
+    asks_when_empty = True
+    """Whether a yes is possible while no slot holds anything; False saves asking in vain."""
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Decide, consume what is to be delivered, and tell the facts."""
+        raise NotImplementedError(f"{type(self).__name__} must define ask(slots, job_state)")
+
+    def __call__(self, slots: Slots, job_state: JobState) -> Decision:
+        """Decide: ``(should_activate, data_slice, policy_message)``."""
+        answer = self.ask(slots, job_state)
+        return Decision(answer[0], answer[1], answer[2])
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        """Turn the facts of a decision into conditions. Called only when somebody looks."""
+        return (Condition(str(self), facts),) if facts is not None else ()
+
+    def cause(self, facts: Any) -> Any:
+        """Say what kind of no this is: noes of one cause are counted in one record."""
+        return None
+
+    @staticmethod
+    def yes(data_slice: DataSlice, message: Any = None, facts: Any = None) -> Answer:
+        """Answer yes."""
+        return True, data_slice, message, facts
+
+    @staticmethod
+    def no(facts: Any = None) -> Answer:
+        """Answer no."""
+        return False, {}, None, facts
+
+    def parameters(self) -> dict[str, Any]:
+        """Give the parameters by name."""
+        fields: Mapping[str, Any] = getattr(type(self), "__dataclass_fields__", {})
+        return {name: getattr(self, name) for name in fields}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the policy as plain data: its name and parameters."""
+        return {"policy": policy_name(type(self)), **self.parameters()}
+
+    def __repr__(self) -> str:
+        inside = ", ".join(_shown(value) for value in self.parameters().values())
+        return f"{policy_name(type(self))}({inside})"
+
+
+def _shown(value: Any) -> str:
+    return getattr(value, "__name__", None) or repr(value) if callable(value) else repr(value)
+
+
+def policy_name(kind: type) -> str:
+    """Give the public name of a policy class: BatchSizePolicy is batch_size_policy."""
+    name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__)
+    return name.lstrip("_")
+
+
+def counts_of(slots: Slots) -> tuple[tuple[str, int], ...]:
+    """Give what waits, by slot: the facts of most policies."""
+    return tuple((name, slot.queue.waiting) for name, slot in slots.items())
+
+
+def take_all(slot: Slot) -> list[Any]:
+    """Take everything new; while the engine asks, without a lock."""
+    queue = slot.queue
+    if queue.taken is None:
+        return slot.consume_all_new()
+    return [item[0] for item in queue.take()]
+
+
+def take_new(slot: Slot, count: int) -> list[Any]:
+    """Take the oldest so many; while the engine asks, without a lock."""
+    queue = slot.queue
+    if queue.taken is None:
+        return slot.consume_new(count)
+    return [item[0] for item in queue.take(count)]
+
+
+def new_data(slots: Slots) -> DataSlice:
+    """Take everything new of every slot."""
+    return {name: take_all(slot) for name, slot in slots.items()}

@@ -1,0 +1,171 @@
+"""Policies that count: immediate, batch, all slots ready, and the custom check.
+
+Design: §4; the report's §2.1 and §9.3.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from routilux.explanation import Condition
+from routilux.job import JobState
+from routilux.policies.core import Answer, Policy, Slots, counts_of, new_data, take_new
+
+AT_END = ("hold", "fire")
+
+
+def _at_least_one(value: object, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{what} must be an int, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{what} must be at least 1, not {value}")
+    return value
+
+
+@dataclass(frozen=True, repr=False)
+class ImmediatePolicy(Policy):
+    """See `immediate_policy`."""
+
+    asks_when_empty = False
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes as soon as anything is new."""
+        facts = counts_of(slots)
+        if not any(count for _, count in facts):
+            return False, {}, None, facts
+        return True, new_data(slots), {"reason": "immediate"}, facts
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        """Any slot has something new."""
+        return (
+            Condition(
+                "any",
+                is_met=any(count for _, count in facts),
+                parts=tuple(Condition(f"count({name})", count, 1, count >= 1) for name, count in facts),
+            ),
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class BatchSizePolicy(Policy):
+    """See `batch_size_policy`."""
+
+    min_batch_size: int
+    at_end: str = "hold"
+
+    asks_when_empty = False
+
+    def __post_init__(self) -> None:
+        _at_least_one(self.min_batch_size, "min_batch_size")
+        if self.at_end not in AT_END:
+            raise ValueError(f"at_end must be one of {', '.join(map(repr, AT_END))}, not {self.at_end!r}")
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes when every slot has enough; takes exactly that."""
+        size = self.min_batch_size
+        for slot in slots.values():
+            if slot.queue.waiting < size:
+                break
+        else:
+            data = {name: take_new(slot, size) for name, slot in slots.items()}
+            return True, data, {"reason": "batch_ready", "batch_size": size}, size
+        facts = counts_of(slots)
+        if self.at_end == "fire" and any(n for _, n in facts) and all(s.is_closed for s in slots.values()):
+            data = {name: take_new(slot, size) for name, slot in slots.items()}
+            return True, data, {"reason": "end", "batch_size": size}, facts
+        return False, {}, None, facts
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        """Every slot has its number."""
+        if isinstance(facts, int):
+            return (Condition("count(every slot)", facts, facts),)
+        return tuple(
+            Condition(f"count({name})", count, self.min_batch_size, count >= self.min_batch_size) for name, count in facts
+        )
+
+    def cause(self, facts: Any) -> Any:
+        """Which slots lack something."""
+        return tuple(count < self.min_batch_size for _, count in facts)
+
+    def __repr__(self) -> str:
+        end = "" if self.at_end == "hold" else f", at_end={self.at_end!r}"
+        return f"batch_size_policy({self.min_batch_size}{end})"
+
+
+@dataclass(frozen=True, repr=False)
+class AllSlotsReadyPolicy(Policy):
+    """See `all_slots_ready_policy`."""
+
+    asks_when_empty = False
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes when every slot has one; takes exactly one of each."""
+        for slot in slots.values():
+            if not slot.queue.waiting:
+                return False, {}, None, counts_of(slots)
+        return True, {name: take_new(slot, 1) for name, slot in slots.items()}, {"reason": "all_slots_ready"}, None
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        """Every slot has one."""
+        if facts is None:
+            return (Condition("count(every slot)", 1, 1),)
+        return tuple(Condition(f"count({name})", count, 1, count >= 1) for name, count in facts)
+
+    def cause(self, facts: Any) -> Any:
+        """Which slots are empty."""
+        return tuple(count < 1 for _, count in facts)
+
+
+@dataclass(frozen=True, repr=False)
+class CustomPolicy(Policy):
+    """See `custom_policy`."""
+
+    check: Callable[[Slots, JobState], Any]
+
+    def __post_init__(self) -> None:
+        if not callable(self.check):
+            raise TypeError(f"custom_policy takes a function check(slots, job_state), not {self.check!r}")
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes when the check says so; takes all that is new."""
+        facts = counts_of(slots)
+        if not self.check(slots, job_state):
+            return False, {}, None, facts
+        return True, new_data(slots), {"reason": "custom"}, facts
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        """What the check saw."""
+        name = getattr(self.check, "__name__", "check")
+        seen = ", ".join(f"{count} in {slot}" for slot, count in facts)
+        return (Condition(f"{name}({seen})", is_met=False),)
+
+
+def immediate_policy() -> Policy:
+    """Activate as soon as any slot has new items, with all new items of every slot: what "no policy" means."""
+    return ImmediatePolicy()
+
+
+def batch_size_policy(min_batch_size: int, *, at_end: str = "hold") -> Policy:
+    """Activate when every slot has ``min_batch_size`` new items, with exactly that many of each.
+
+    At the end of input fewer are held and reported as leftovers, unless ``at_end="fire"`` delivers them.
+
+    Raises:
+        ValueError: the size is below 1, or ``at_end`` is unknown.
+        TypeError: the size is no int.
+    """
+    return BatchSizePolicy(min_batch_size, at_end)
+
+
+def all_slots_ready_policy() -> Policy:
+    """Activate when every slot has a new item, with exactly one of each (zip)."""
+    return AllSlotsReadyPolicy()
+
+
+def custom_policy(check_function: Callable[[Slots, JobState], Any]) -> Policy:
+    """Activate when ``check_function(slots, job_state)`` is true, with all new items.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
+    return CustomPolicy(check_function)

@@ -1,0 +1,81 @@
+"""Policies that look at the clock.
+
+Design: §4.4; the report's §2.1 and §9.3.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from routilux.explanation import Condition
+from routilux.job import JobState
+from routilux.policies.core import Answer, Policy, Slots, counts_of, new_data
+
+
+def seconds(value: object, what: str) -> float:
+    """Check a length of time in seconds.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is negative or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{what} must be a number of seconds, not {value!r}")
+    if not 0 <= value < 1e11:
+        raise ValueError(f"{what} must be at least 0 and finite, not {value!r}")
+    return value
+
+
+@dataclass(frozen=True, repr=False)
+class TimeIntervalPolicy(Policy):
+    """See `time_interval_policy`."""
+
+    min_interval_seconds: float
+
+    asks_when_empty = False
+
+    def __post_init__(self) -> None:
+        seconds(self.min_interval_seconds, "min_interval_seconds")
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes when something is new and the interval is over, or nothing more can come."""
+        counts = counts_of(slots)
+        memory = job_state.memory()
+        now = job_state.monotonic()
+        last = memory.get("last")
+        waited = None if last is None else now - last
+        facts = (counts, waited)
+        if not any(count for _, count in counts):
+            return False, {}, None, facts
+        left = 0.0 if waited is None else min(self.min_interval_seconds, self.min_interval_seconds - waited)
+        if left > 0 and not all(slot.is_closed for slot in slots.values()):
+            job_state.wake_after(left)
+            return False, {}, None, facts
+        memory["last"] = now
+        message = {"reason": "time_interval_met", "interval": self.min_interval_seconds}
+        return True, new_data(slots), message, facts
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        """Something is new, and the interval is over."""
+        counts, waited = facts
+        total = sum(count for _, count in counts)
+        over = waited is None or waited >= self.min_interval_seconds
+        return (
+            Condition("count(any slot)", total, 1, total >= 1),
+            Condition("seconds since last", "never" if waited is None else waited, self.min_interval_seconds, over),
+        )
+
+    def cause(self, facts: Any) -> Any:
+        """Nothing new, or too early."""
+        return any(count for _, count in facts[0])
+
+
+def time_interval_policy(min_interval_seconds: float) -> Policy:
+    """Activate at once the first time, then at most once per interval, with all new items.
+
+    What arrives inside an interval is delivered when it ends, without further input; at the end of input at once.
+
+    Raises:
+        ValueError: the interval is negative or not finite.
+        TypeError: the interval is no number.
+    """
+    return TimeIntervalPolicy(min_interval_seconds)

@@ -1,0 +1,98 @@
+"""What a job knows about one of its routines: storable, one per routine and job.
+
+Design: §1 (knows), §4.6.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from routilux.item_queue import Item
+from routilux.slot import Slot
+
+DECISIONS_KEPT = 32
+
+
+@dataclass(slots=True)
+class StoredActivation:
+    """An activation that had begun and not ended when its job was stored."""
+
+    number: int
+    attempt: int
+    boundary: int
+    taken: list[tuple[str, list[int], list[Item]]]
+    data: dict[str, list[Any]]
+    message: Any
+    retry_due: int | None = None
+    returned: bool = False
+
+
+@dataclass(slots=True)
+class ParkedItem:
+    """An item that was parked when its job was stored. ``owner`` is a routine id, or None for inputs."""
+
+    routine_id: str
+    slot: str
+    data: Any
+    emitted_at: int
+    emitted_from: str
+    metadata: Any
+    owner: str | None
+
+
+class RoutineRecord:
+    """The storable side of a cell: slots, namespace, policy memory, timer, counters, decisions."""
+
+    __slots__ = (
+        "activation_count",
+        "decisions",
+        "ended",
+        "memory",
+        "pending",
+        "routine_id",
+        "skipped",
+        "slots",
+        "state",
+        "unrouted",
+        "wake",
+    )
+
+    def __init__(self, routine_id: str) -> None:
+        self.routine_id = routine_id
+        self.slots: dict[str, Slot] = {}
+        self.state: dict[str, Any] | None = None
+        self.memory: dict[str, Any] | None = None
+        self.wake: tuple[int, bool] | None = None  # ticks when due; whether it keeps the job alive at all costs
+        self.activation_count = 0
+        self.ended = False
+        self.skipped = False
+        self.pending: Sequence[StoredActivation] = ()
+        self.unrouted: dict[str, int] | None = None
+        self.decisions: deque[list[Any]] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait in all its slots."""
+        return sum(slot.queue.waiting for slot in self.slots.values())
+
+    def note_yes(self, at: int, facts: Any, number: int) -> None:
+        """Keep a record of a yes."""
+        decisions = self.decisions
+        if decisions is None:
+            decisions = self.decisions = deque(maxlen=DECISIONS_KEPT)
+        decisions.append([True, at, facts, number])
+
+    def note_no(self, at: int, facts: Any, cause: Any) -> None:
+        """Keep a record of a no; one more of the same cause only counts."""
+        decisions = self.decisions
+        if decisions is None:
+            decisions = self.decisions = deque(maxlen=DECISIONS_KEPT)
+        if decisions:
+            last = decisions[-1]
+            if not last[0] and last[5] == cause:
+                last[2] = facts
+                last[3] += 1
+                last[4] = at
+                return
+        decisions.append([False, at, facts, 1, at, cause])

@@ -1,0 +1,477 @@
+"""The cell: one routine in one job. It decides who runs.
+
+Design: §4, §5.1, §5.2, §12.
+
+A cell is IDLE (its ``token`` lies there), READY (``ready`` holds a token, a dispatcher has an entry), RUNNING (someone
+took the token from ``ready`` and is in `turn`), BLOCKED (idle, with activations that wait for room) or in limbo (at
+the gate of a paused job, before a breakpoint, in line for a limit). Whoever changes something sets ``dirty`` and takes
+the idle token; the cell looks at ``dirty`` once more after it laid the token down, so no wake-up is lost. Taking from a
+list is atomic: no lock is needed for any of this.
+"""
+
+from collections.abc import Callable, Coroutine
+from enum import Enum
+from typing import Any
+
+from routilux.current import current
+from routilux.errors import PolicyError, UnknownEventError
+from routilux.item_queue import ItemQueue
+from routilux.record import RoutineRecord
+from routilux.runtime import outcome
+from routilux.runtime.activation import Activation, AtomicActivation, Phase
+from routilux.runtime.holding import Hold
+from routilux.runtime.host import Host
+from routilux.runtime.plan import RoutinePlan
+from routilux.runtime.watching import ObservedActivation, ObservedAtomicActivation
+
+SHARE = 64  # activations in one turn
+SHARE_TICKS = 2_000_000  # and no longer than this, in nanoseconds
+
+
+class Next(Enum):
+    """What becomes of a cell after its turn."""
+
+    REST = "rest"
+    AGAIN = "again"
+    LIMBO = "limbo"
+
+
+class Cell:
+    """One routine in one job; see the module. Only `turn` runs user code, and only one turn runs at a time."""
+
+    __slots__ = (
+        "armed",
+        "ask",
+        "ask_due",
+        "clock_ended",
+        "dirty",
+        "feeders",
+        "flights",
+        "forced",
+        "hold",
+        "inbox",
+        "is_source",
+        "job",
+        "keeps_alive",
+        "keyword_values",
+        "limiter",
+        "lost",
+        "make_activation",
+        "name",
+        "nested",
+        "open_slots",
+        "plan",
+        "policy_attempt",
+        "policy_pauses",
+        "priority",
+        "queued",
+        "queues",
+        "ready",
+        "record",
+        "routes",
+        "routine",
+        "routine_id",
+        "run",
+        "started",
+        "ticks",
+        "token",
+        "wants_message",
+        "width",
+    )
+
+    def __init__(self, run: Host, plan: RoutinePlan, record: RoutineRecord) -> None:
+        definition = plan.definition
+        self.run = run
+        self.plan = plan
+        self.record = record
+        self.job = run.job
+        self.routine = definition.routine
+        self.routine_id = plan.routine_id
+        self.name = definition.name
+        self.priority = run.job.priority
+        self.ticks: Callable[[], int] = run.clock.ticks
+        self.width = definition.max_concurrency
+        self.is_source = definition.is_source
+        self.ask: Callable[..., Any] = plan.policy.ask if plan.is_policy_value else self._ask_function  # type: ignore[attr-defined]
+        self.queues = [record.slots[name].queue for name in plan.slot_names]
+        self.routes: dict[str, Any] = {}
+        self.feeders: dict[str, int] = {}
+        self.open_slots = len(self.queues)
+        self.token: list[None] = [None]
+        self.ready: list[None] = []
+        self.dirty = False
+        self.ask_due = False
+        self.started = False
+        self.forced = 0
+        self.queued = False
+        self.lost = False
+        self.nested = False
+        self.flights: list[Activation] = []
+        self.inbox: list[Callable[[], None]] = []
+        self.armed: tuple[int, bool, Any] | None = None
+        self.keeps_alive = False
+        self.clock_ended = False
+        self.policy_attempt = 0
+        self.policy_pauses = False
+        self.hold: Hold | None = None
+        self.limiter = run.limiter(definition.limit) if definition.limit is not None else None
+        keywords = {"job_state": run.job, "routine": self.routine, "policy_message": None}
+        self.keyword_values = {name: keywords[name] for name in plan.keywords}
+        self.wants_message = "policy_message" in plan.keywords
+        self.make_activation: Callable[[Any], Activation] = self._kind()
+
+    def _kind(self) -> Callable[[Any], Activation]:
+        atomic = self.plan.is_atomic
+        if self.run.observers:
+            return ObservedAtomicActivation if atomic else ObservedActivation
+        return AtomicActivation if atomic else Activation
+
+    # --- who runs -------------------------------------------------------------------------------------------
+
+    def nudge(self) -> None:
+        """Hear that something changed, so that the policy must be asked: an item, a timer, a close."""
+        self.dirty = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Make it ready if it is idle."""
+        try:
+            self.token.pop()
+        except IndexError:
+            return  # it is ready or running, and will look again
+        self.run.work.append(None)
+        self.make_ready()
+
+    def make_ready(self) -> None:
+        """Let a worker take it; the caller owns the cell."""
+        self.ready.append(None)
+        if not self.queued:
+            self.queued = True
+            self.run.submit(self)
+
+    def turn(self) -> None:
+        """Run for a fair share, then rest and look again."""
+        run = self.run
+        run.running.append(self)
+        if run.permits is not None and not self.nested and not run.take_permit(self):
+            run.running.remove(self)
+            return
+        try:
+            following = self._work()
+        except BaseException as error:
+            run.crash(self.routine_id, error)
+            following = Next.REST
+        current.set(None)
+        if self.lost:
+            return  # the job ended without waiting for this call
+        run.running.remove(self)
+        if run.permits is not None and not self.nested:
+            run.give_permit()
+        if following is Next.REST:
+            self._rest()
+        elif following is Next.AGAIN:
+            self.make_ready()
+        if not run.is_open:
+            run.check_rest()
+
+    def tell(self, event: Callable[[], None]) -> None:
+        """Have something done in the next turn, from any thread."""
+        self.inbox.append(event)
+        self.wake()
+
+    def _rest(self) -> None:
+        self.token.append(None)
+        if self.dirty or self.inbox:
+            try:
+                self.token.pop()
+            except IndexError:
+                pass  # somebody else made it ready, with work of its own
+            else:
+                self.make_ready()
+                return
+        self.run.release_work()
+
+    def _work(self) -> Next:
+        run = self.run
+        flights = self.flights
+        share = SHARE
+        until = self.ticks() + SHARE_TICKS
+        while True:
+            if self.dirty:
+                self.dirty = False
+                self.ask_due = True
+            while self.inbox:
+                self.inbox.pop(0)()
+            if flights:
+                outcome.tend(self)
+            if not run.is_open:
+                if run.is_stopping:
+                    return Next.REST
+                if run.wait_at_gate(self):
+                    return Next.LIMBO
+                continue
+            if not self.ask_due or len(flights) >= self.width or self.policy_pauses or self.record.ended:
+                if not self.open_slots and not self.ask_due:
+                    self._maybe_end()
+                return Next.REST
+            if self.limiter is not None and not self.limiter.acquire(self):
+                return Next.LIMBO
+            self.ask_due = False
+            activation = self._decide()
+            if activation is None:
+                if self.limiter is not None:
+                    self.limiter.release()
+                hold = self.hold
+                if hold is not None and hold.is_standing:
+                    self.ask_due = True
+                    return self._stand(hold)
+                continue
+            outcome.launch(self, activation)
+            share -= 1
+            if not share or self.ticks() > until:
+                return Next.AGAIN
+
+    def _stand(self, hold: Hold) -> Next:
+        """Stay before a breakpoint, unless it was stepped over or released meanwhile."""
+        if not self.run.enter_limbo(self):
+            return Next.REST
+        if not hold.is_standing or self.hold is not hold:
+            self.run.leave_limbo(self)
+        return Next.LIMBO
+
+    def _maybe_end(self) -> None:
+        """End the routine: nothing can come, it declined since, and nothing of it is under way."""
+        if self.dirty or self.inbox or self.flights or self.policy_pauses or self.record.wake is not None:
+            return
+        if not self.record.ended and (self.started or not self.is_source):
+            self.run.end_routine(self)
+
+    # --- asking the policy ----------------------------------------------------------------------------------
+
+    def _decide(self) -> Activation | None:
+        """Ask the policy; give the activation to launch, its items taken, or None."""
+        activation = self.make_activation(self)
+        if self.is_source:
+            if self.started:
+                return None
+            return self._begin(activation, self.ticks(), (True, {}, None, None), [])
+        current.set(activation)
+        queues = self.queues
+        for queue in queues:
+            queue.taken = []
+        try:
+            answer = self._take_all() if self.forced else self.ask(self.record.slots, self.job)
+            if answer[0] and self.hold is not None and self.hold.stops(answer[1]):
+                self._reject()
+                return None
+        except Exception as error:
+            self._reject()
+            outcome.policy_failed(self, error)
+            return None
+        if not answer[0]:
+            self._say_no(answer)
+            return None
+        at = self.ticks()
+        taken = []
+        for queue in queues:
+            if queue.taken:
+                records, emptied = queue.accept(at)
+                taken.append((queue, records))
+                for outbox in emptied:
+                    outbox.emptied(queue)
+            else:
+                queue.taken = None
+            if queue.fresh_drops:
+                self._make_up_for_drops(queue)
+        return self._begin(activation, at, answer, taken)
+
+    def _begin(self, activation: Activation, at: int, answer: Any, taken: list[Any]) -> Activation:
+        record = self.record
+        self.started = True
+        record.activation_count = number = record.activation_count + 1
+        activation.number = number
+        activation.started_at = at
+        activation.data = answer[1]
+        activation.message = answer[2]
+        activation.taken = taken
+        record.note_yes(at, answer[3], number)
+        if self.forced:
+            self.forced -= 1
+        if self.policy_attempt:
+            self.policy_attempt = 0
+        if record.wake is not None or self.armed is not None:
+            record.wake = None
+            self.arm()
+        self.flights.append(activation)
+        if self.run.observers:
+            outcome.report_decision(self)
+        return activation
+
+    def _say_no(self, answer: Any) -> None:
+        self._reject()
+        record = self.record
+        cause = self.plan.policy.cause(answer[3]) if self.plan.is_policy_value else None  # type: ignore[attr-defined]
+        record.note_no(self.ticks(), answer[3], cause)
+        self.policy_attempt = 0
+        if record.wake is not None or self.armed is not None:
+            self.arm()
+        if self.run.observers:
+            outcome.report_decision(self)
+
+    def _reject(self) -> None:
+        for queue in self.queues:
+            if queue.taken:
+                queue.reject()
+            queue.taken = None
+            if queue.fresh_drops:
+                self._make_up_for_drops(queue)
+
+    def _make_up_for_drops(self, queue: ItemQueue) -> None:
+        """Report what a policy dropped, and let parked items into the room that this made."""
+        self.report_drops(queue)
+        with queue.lock:
+            emptied = queue.settle()
+        for outbox in emptied:
+            outbox.emptied(queue)
+        if emptied or queue.parked:
+            self.dirty = True
+
+    def _take_all(self) -> Any:
+        data = {name: slot.consume_all_new() for name, slot in self.record.slots.items()}
+        return True, data, {"reason": "activated by hand"}, ("by hand",)
+
+    def _ask_function(self, slots: Any, job: Any) -> Any:
+        """Ask a plain function, and check what it says."""
+        facts = tuple((name, slot.queue.waiting) for name, slot in slots.items())
+        answer = self.plan.policy(slots, job)
+        if not isinstance(answer, tuple) or len(answer) != 3:
+            raise PolicyError(self.routine_id, f"returned {type(answer).__name__}: {answer!r:.80}")
+        should_activate, data, message = answer
+        if not should_activate:
+            return False, {}, None, facts
+        if not isinstance(data, dict):
+            raise PolicyError(self.routine_id, f"gave {type(data).__name__} as data_slice")
+        for name, items in data.items():
+            if name not in slots:
+                raise PolicyError(self.routine_id, f"gave items for the unknown slot {name!r}; it has {list(slots)}")
+            if not isinstance(items, list | tuple):
+                raise PolicyError(self.routine_id, f"gave {type(items).__name__} for slot {name!r}, not a list")
+        return True, {name: list(items) for name, items in data.items()}, message, facts
+
+    # --- timers ---------------------------------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """Set the timer that the policy asked for last, and count it as work while it keeps the job alive."""
+        record = self.record
+        run = self.run
+        with run.lock:
+            wake = record.wake
+            if wake is not None and self.clock_ended and not record.waiting:
+                wake = record.wake = None
+            armed = self.armed
+            if armed is not None and (wake is None or armed[0] != wake[0]):
+                armed[2].cancel()
+                self.armed = armed = None
+            if wake is not None and armed is None:
+                self.armed = (wake[0], wake[1], run.at(wake[0], self._timer_due))
+            keeps = wake is not None and (wake[1] or record.waiting > 0)
+            if keeps and not self.keeps_alive:
+                run.work.append(None)
+            release = self.keeps_alive and not keeps
+            self.keeps_alive = keeps
+        if release:
+            run.release_work()
+
+    def _timer_due(self) -> None:
+        run = self.run
+        with run.lock:
+            if self.armed is None or self.record.wake is None or self.armed[0] > self.ticks():
+                return
+            self.armed = self.record.wake = None
+            self.nudge()
+            release, self.keeps_alive = self.keeps_alive, False
+        if release:
+            run.release_work()
+
+    # --- what an activation asks of it ----------------------------------------------------------------------
+
+    def call(self, activation: Activation) -> Any:
+        """Call the logic: one list per slot, in definition order, and what it wants to know by keyword."""
+        data = activation.data
+        arguments = [data[name] if name in data else [] for name in self.plan.slot_names]
+        logic = self.plan.definition.logic
+        assert logic is not None
+        keywords = self.keyword_values
+        if not keywords:
+            return logic(*arguments)
+        if self.wants_message:
+            return logic(*arguments, **{**keywords, "policy_message": activation.message})
+        return logic(*arguments, **keywords)
+
+    def unrouted(self, event: str) -> None:
+        """Count an emission that goes nowhere, or refuse one that is not declared."""
+        events = self.plan.definition.events
+        if events is not None and event not in events:
+            raise UnknownEventError(self.routine_id, event, events)
+        record = self.record
+        with self.run.lock:
+            if record.unrouted is None:
+                record.unrouted = {}
+            record.unrouted[event] = record.unrouted.get(event, 0) + 1
+
+    def report_drops(self, queue: ItemQueue) -> None:
+        """Tell the history what a queue dropped since it was last asked."""
+        drops, queue.fresh_drops = queue.fresh_drops, None
+        for reason, count in drops or ():
+            self.run.dropped(queue.routine_id, queue.definition.name, reason, count)
+
+    def hold_back(self, activation: Activation, queue: ItemQueue) -> None:
+        """Keep an emitter from running away from its consumers."""
+        self.run.hold_back(activation, queue)
+
+    def start_away(self, activation: Activation, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run a coroutine of an activation on the loop."""
+        outcome.start_away(self, activation, coroutine)
+
+    def commit_boundary(self, activation: Activation) -> None:
+        """Let what was done so far take effect."""
+        outcome.commit(self, activation)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the job lets things run."""
+        return self.run.is_open
+
+    def task_begins(self, activation: Activation) -> bool:
+        """Let an overlapping activation begin; False if it must wait, for the gate or for a permit."""
+        run = self.run
+        if not run.is_open:
+            activation.phase = Phase.RUNNABLE
+            self.tell(looked_after)
+            run.release_work()
+            return False
+        if run.permits is not None and not run.take_permit(activation):
+            return False
+        run.running.append(activation)
+        return True
+
+    def task_ends(self, activation: Activation) -> None:
+        """Hear that an overlapping activation stands, returned, failed or went to the loop."""
+        run = self.run
+        if activation.is_abandoned:
+            return
+        self.tell(looked_after)
+        run.running.remove(activation)
+        if run.permits is not None:
+            run.give_permit()
+        run.release_work()
+        if not run.is_open:
+            run.check_rest()
+
+    def room(self, activation: Activation) -> Any:
+        """Give an awaitable that completes when nothing of the activation is parked."""
+        return self.run.room(activation)
+
+
+def looked_after() -> None:
+    """Do nothing: being told is enough to look at the activations again."""

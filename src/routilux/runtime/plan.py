@@ -1,0 +1,103 @@
+"""A flow, prepared once for all its jobs: who feeds whom, what ends with what, how each logic is called.
+
+Design: §2.2, §4.5.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from routilux.definition import FlowDefinition, RoutineDefinition
+from routilux.graph import components
+from routilux.policies.core import Policy
+from routilux.policies.counting import immediate_policy
+from routilux.recovery import ErrorHandler, ErrorStrategy
+
+PLAN = "plan"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutinePlan:
+    """One routine with everything looked up."""
+
+    index: int
+    routine_id: str
+    definition: RoutineDefinition
+    policy: Callable[..., Any]
+    is_policy_value: bool
+    slot_names: tuple[str, ...]
+    keywords: tuple[str, ...]
+    handler: ErrorHandler
+    is_atomic: bool
+    routes: dict[str, tuple[tuple[int, str], ...]]
+    feeds: tuple[tuple[int, str], ...]
+    feeders: dict[str, tuple[int, ...]]
+    lone_producer: dict[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowPlan:
+    """All routines by index, and the components of the graph in topological order."""
+
+    definition: FlowDefinition
+    routines: tuple[RoutinePlan, ...]
+    components: tuple[tuple[int, ...], ...]
+    index: dict[str, int]
+
+
+def plan_of(definition: FlowDefinition) -> FlowPlan:
+    """Prepare a flow, or give what was prepared before."""
+    plan: FlowPlan | None = definition.derived.get(PLAN)
+    if plan is None:
+        plan = definition.derived.setdefault(PLAN, _make_plan(definition))
+    return plan
+
+
+def _make_plan(definition: FlowDefinition) -> FlowPlan:
+    index = {routine_id: number for number, routine_id in enumerate(definition.routines)}
+    routes: dict[str, dict[str, list[tuple[int, str]]]] = {routine_id: {} for routine_id in index}
+    feeders: dict[tuple[str, str], dict[int, None]] = {}
+    for link in definition.connections:
+        routes[link.source_id].setdefault(link.event, []).append((index[link.target_id], link.slot))
+        feeders.setdefault((link.target_id, link.slot), {})[index[link.source_id]] = None
+    routines = tuple(
+        _plan_routine(index[routine_id], definition, routine, routes[routine_id], feeders)
+        for routine_id, routine in definition.routines.items()
+    )
+    found = components(list(index), definition.edges())
+    return FlowPlan(
+        definition, routines, tuple(tuple(index[routine_id] for routine_id in group) for group in found), index
+    )
+
+
+def _plan_routine(
+    number: int,
+    flow: FlowDefinition,
+    routine: RoutineDefinition,
+    routes: dict[str, list[tuple[int, str]]],
+    feeders: dict[tuple[str, str], dict[int, None]],
+) -> RoutinePlan:
+    handler = flow.handler_of(routine.routine_id)
+    overlapping = routine.max_concurrency > 1 and routine.ordered
+    atomic = routine.atomic if routine.atomic is not None else handler.strategy is ErrorStrategy.RETRY
+    by_slot = {slot.name: tuple(feeders.get((routine.routine_id, slot.name), ())) for slot in routine.slots}
+    definitions = list(flow.routines.values())
+    policy = routine.policy or immediate_policy()
+    return RoutinePlan(
+        index=number,
+        routine_id=routine.routine_id,
+        definition=routine,
+        policy=policy,
+        is_policy_value=isinstance(policy, Policy),
+        slot_names=tuple(slot.name for slot in routine.slots),
+        keywords=routine.shape.keywords if routine.shape else (),
+        handler=handler,
+        is_atomic=atomic or overlapping,
+        routes={event: tuple(targets) for event, targets in routes.items()},
+        feeds=tuple(dict.fromkeys(target for targets in routes.values() for target in targets)),
+        feeders=by_slot,
+        lone_producer={
+            name: len(feeding) == 1 and definitions[feeding[0]].max_concurrency == 1
+            for name, feeding in by_slot.items()
+        },
+    )
