@@ -88,7 +88,7 @@ def weather_join_policy(slots: Mapping[str, Slot], job_state: JobState) -> Decis
         return True, {"weather": weather.consume_all_new()}, "weather came"
     if is_closed:
         return flights.get_unconsumed_count() > 0, {"flights": flights.consume_all_new()}, "all weather is known"
-    tables = job_state.get_routine_state(job_state.current_routine_id) or {}
+    tables = job_state.get_routine_state("match")
     points = flights.peek_points_since(memory.get("looked_at", 0))
     known = [point for point in points if point.data[1] in tables.get(weather_table(*point.data[:2]), ())]
     if points:
@@ -143,7 +143,7 @@ def tally(joined: list[Joined], *, routine: Routine) -> None:
 def bulk_policy(slots: Mapping[str, Slot], job_state: JobState) -> Decision:
     """Take what came once it is much; when all inputs have ended, take the rest and say that this is the end."""
     is_end = all(slot.is_closed for slot in slots.values())
-    if is_end and job_state.get_routine_state(job_state.current_routine_id, "is_done"):
+    if is_end and job_state.get_routine_state(job_state.current_routine_id or "", "is_done"):
         return False, {}, None
     if not is_end and sum(slot.get_unconsumed_count() for slot in slots.values()) < BULK:
         return False, {}, None

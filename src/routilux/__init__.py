@@ -2,6 +2,8 @@
 
 import logging
 
+from routilux.checks import Finding, Severity
+from routilux.codec import register_type
 from routilux.definition import Connection, OnFull, OnLeftover
 from routilux.errors import (
     ActivationEndedError,
@@ -35,8 +37,6 @@ from routilux.errors import (
     UnknownEventError,
     WaitWouldDeadlockError,
 )
-from routilux.checks import Finding, Severity
-from routilux.codec import register_type
 from routilux.explanation import Condition, DecisionRecord, Explanation
 from routilux.flow import Flow
 from routilux.history import (

@@ -61,7 +61,7 @@ class SlotDefinition:
         object.__setattr__(self, "on_full", choice(OnFull, self.on_full, f"on_full of slot {self.name!r}"))
 
 
-def choice(kind: type[_Choice], value: object, what: str) -> _Choice:
+def choice(kind: type[_Choice], value: str, what: str) -> _Choice:
     """Read a member of a string enum, or say which there are."""
     try:
         return kind(value)
@@ -139,6 +139,4 @@ class FlowDefinition:
 
     def feeders(self, routine_id: str, slot: str) -> list[str]:
         """Give the distinct routines that feed one slot."""
-        return list(
-            dict.fromkeys(c.source_id for c in self.connections if (c.target_id, c.slot) == (routine_id, slot))
-        )
+        return list(dict.fromkeys(c.source_id for c in self.connections if (c.target_id, c.slot) == (routine_id, slot)))

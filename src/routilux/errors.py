@@ -115,8 +115,7 @@ class FrozenFlowError(DefinitionError):
 
     def __str__(self) -> str:
         return (
-            f"cannot {self.change}: flow {self.flow_id!r} is registered or has run, so jobs share it; "
-            "build a new Flow"
+            f"cannot {self.change}: flow {self.flow_id!r} is registered or has run, so jobs share it; build a new Flow"
         )
 
 
@@ -202,7 +201,9 @@ class ItemNotFoundError(RoutiluxError, LookupError):
 class SlotQueueFullError(RoutiluxError):
     """A slot has no room, and clearing what was consumed gives none."""
 
-    def __init__(self, slot: str, routine_id: str, max_queue_length: int, unconsumed_count: int, total_count: int) -> None:
+    def __init__(
+        self, slot: str, routine_id: str, max_queue_length: int, unconsumed_count: int, total_count: int
+    ) -> None:
         self.slot = slot
         self.routine_id = routine_id
         self.max_queue_length = max_queue_length

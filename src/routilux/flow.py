@@ -222,6 +222,5 @@ class Flow:
     def __repr__(self) -> str:
         routines, links = len(self._routines), len(self._connections)
         return (
-            f"<Flow {self.flow_id}: {routines} routine{'s' * (routines != 1)}, "
-            f"{links} connection{'s' * (links != 1)}>"
+            f"<Flow {self.flow_id}: {routines} routine{'s' * (routines != 1)}, {links} connection{'s' * (links != 1)}>"
         )

@@ -5,7 +5,7 @@ Design: §6.1, §6.3, §6.5.
 
 import itertools
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -43,6 +43,10 @@ class Ring:
     def append(self, *entry: Any) -> None:
         """Add an entry; the oldest one goes when the ring is full."""
         self._entries.append((next(self._numbers), *entry))
+
+    def door(self) -> tuple[Callable[[tuple[Any, ...]], None], Iterator[int]]:
+        """Give what adds an entry ``(number, ...)``, and the numbers."""
+        return self._entries.append, self._numbers
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         return iter(tuple(self._entries))

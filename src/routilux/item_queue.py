@@ -2,15 +2,16 @@
 
 Design: §3, §12.
 
-An item is a plain tuple ``(data, emitted_at, enqueued_at, emitted_from[, metadata])``, stamps in ticks. Waiting
-items live in a list behind a cursor, so that appending needs no lock where one routine alone feeds the slot:
-``if len(queue.items) < queue.line: queue.items.append(item)``. ``line`` is the length at which something must be
-looked at (a limit, a watermark, parked items); everything beyond it goes through `offer`, under the lock. Items that
-were taken out of the middle, or put back, pass through ``held``, in order of their numbers, each at most once per
-taking: no operation grows with what waits.
+An item is a plain tuple ``(data, emitted_at, enqueued_at, emitted_from[, metadata])``, stamps in ticks. Waiting items
+live in a list behind a cursor, so that appending needs no lock where one routine alone feeds the slot:
+``if len(queue.items) < queue.line: queue.items.append(item)``. ``line`` is the length at which something must be looked
+at (the limit, the watermark, parked items); everything beyond it goes through `offer`, under the lock. Items that were
+taken out of the middle, or put back, pass through ``held``, in order of their numbers, each at most once per taking: no
+operation grows with what waits.
 
-The consumer is one at a time (the cell that asks the policy). What it takes while it asks is provisional: producers
-reckon with ``_full_line``, which moves only when the answer is yes.
+The consumer is one at a time (the cell that asks the policy) and takes no lock. What it takes while it asks is
+provisional: producers reckon with ``_committed``, which moves only when the answer is yes. The consumer moves it, then
+looks for parked items; a producer parks an item, then looks at it again: one of the two sees the other.
 """
 
 import sys
@@ -25,18 +26,23 @@ from routilux.errors import SlotQueueFullError
 
 Item = tuple[Any, ...]
 Taken = tuple[Sequence[int], list[Item]]
+Done = tuple[int, Sequence[int], list[Item]]
 
 TAKEN, PARKED, DROPPED = 0, 1, 2
 UNBOUNDED = sys.maxsize >> 1
 UNBOUNDED_THRESHOLD = 1000
 LOCKED = -1
+COMPACT = 64  # consumed items at the front of the list before it is worth shortening
 
 
 class Outbox(Protocol):
     """Whose parked item it is."""
 
-    key: str
     counts: dict[Any, int]
+
+    @property
+    def key(self) -> str:
+        """Name it, for storing."""
 
     def emptied(self, queue: "ItemQueue") -> None:
         """Hear that nothing of this outbox is parked for the slot any more. Called without the queue's lock."""
@@ -47,22 +53,23 @@ class ItemQueue:
 
     __slots__ = (
         "_base",
-        "_cursor",
-        "_done",
-        "_done_count",
-        "_full_line",
-        "_held",
+        "_committed",
+        "_forgotten",
         "_threshold",
         "clock",
+        "cursor",
         "definition",
         "discarding",
+        "done",
         "drops",
         "fresh_drops",
+        "held",
         "is_closed",
         "items",
         "limit",
         "line",
         "lock",
+        "name",
         "parked",
         "routine_id",
         "shared",
@@ -72,18 +79,19 @@ class ItemQueue:
     def __init__(self, definition: SlotDefinition, routine_id: str, clock: Clock, shared: bool) -> None:
         length = definition.max_queue_length
         self.definition = definition
+        self.name = definition.name
         self.routine_id = routine_id
         self.clock = clock
-        self.lock = threading.Lock()  # guards all fields but items (append) and, while asking, the cursor
+        self.lock = threading.Lock()  # guards what producers change: line, parked, done, limit, held
         self.items: list[Any] = []
         self.limit = UNBOUNDED if length is None else length
         self._threshold = UNBOUNDED_THRESHOLD if length is None else max(1, int(length * definition.watermark))
         self._base = 0  # the number of items[0]
-        self._cursor = 0  # index of the first waiting item in items
-        self._full_line = self.limit  # the length of items at which the slot is full
-        self._held: OrderedDict[int, Item] | None = None
-        self._done: list[tuple[int, Sequence[int], list[Item]]] = []  # consumed: when, numbers, items
-        self._done_count = 0
+        self._forgotten = 0  # how many items were dropped, or consumed and cleared
+        self.cursor = 0  # index of the first waiting item in items, as the consumer sees it
+        self._committed = 0  # the same less the held ones, as producers see it
+        self.held: OrderedDict[int, Item] | None = None
+        self.done: list[Done] = []  # consumed: when, numbers, items
         self.taken: list[Taken] | None = None  # what the policy took so far; None: nobody is asking
         self.parked: deque[tuple[Any, int, str, Any, Outbox]] | None = None
         self.shared = shared
@@ -91,22 +99,18 @@ class ItemQueue:
         self.discarding: str | None = None
         self.drops: dict[str, int] | None = None
         self.fresh_drops: list[tuple[str, int]] | None = None
-        self.line = LOCKED if shared else self.limit
+        self.line = LOCKED if shared else min(self.limit, self._threshold)
 
     def refill(
-        self,
-        waiting: list[tuple[int, Item]],
-        done: list[tuple[int, list[tuple[int, Item]]]],
-        next_seq: int,
-        limit: int,
+        self, waiting: list[tuple[int, Item]], done: list[tuple[int, list[tuple[int, Item]]]], next_seq: int, limit: int
     ) -> None:
         """Take items as they were stored."""
         with self.lock:
             self.limit = max(self.limit, limit)
             self._base = next_seq
-            self._held = OrderedDict(waiting) if waiting else None
-            for at, pairs in done:
-                self._keep(at, [seq for seq, _ in pairs], [item for _, item in pairs])
+            self.held = OrderedDict(waiting) if waiting else None
+            self.done = [(at, [seq for seq, _ in pairs], [item for _, item in pairs]) for at, pairs in done]
+            self._forgotten = next_seq - len(waiting) - sum(len(pairs) for _, pairs in done)
             self.settle()
 
     def adopt(self, definition: SlotDefinition, clock: Clock, shared: bool) -> None:
@@ -126,8 +130,9 @@ class ItemQueue:
     @property
     def waiting(self) -> int:
         """How many items nobody consumed yet, parked ones not counted."""
-        held = self._held
-        return len(self.items) - self._cursor + (len(held) if held else 0)
+        held = self.held
+        count = len(self.items) - self.cursor
+        return count + len(held) if held else count
 
     @property
     def next_seq(self) -> int:
@@ -135,27 +140,23 @@ class ItemQueue:
         return self._base + len(self.items)
 
     @property
+    def total(self) -> int:
+        """How many items are kept: waiting, or consumed and not cleared yet."""
+        return self._base + len(self.items) - self._forgotten
+
+    @property
     def parked_count(self) -> int:
         """How many items found no room and wait outside."""
         return len(self.parked) if self.parked else 0
 
-    @property
-    def consumed_count(self) -> int:
-        """How many consumed items are still kept."""
-        pending = sum(len(chunk) for _, chunk in self.taken) if self.taken else 0
-        return self._done_count + pending
-
     def full_error(self) -> SlotQueueFullError:
         """Say that there is no room."""
-        waiting = self.waiting
-        return SlotQueueFullError(
-            self.definition.name, self.routine_id, self.limit, waiting, waiting + self._done_count
-        )
+        return SlotQueueFullError(self.name, self.routine_id, self.limit, self.waiting, self.total)
 
     # --- putting in -----------------------------------------------------------------------------------------
 
     def put(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any = None) -> None:
-        """Append one item or raise `SlotQueueFullError`; never parks, never drops."""
+        """Append one item or raise `SlotQueueFullError`; never parks, drops only where all is discarded."""
         with self.lock:
             if self.discarding is not None:
                 self.count_drop(self.discarding)
@@ -187,38 +188,38 @@ class ItemQueue:
                 self._drop_oldest()
                 self._append(data, emitted_at, emitted_from, metadata)
                 return DROPPED
-            self.park(data, emitted_at, emitted_from, metadata, owner)
-            return PARKED
+            emptied = self.park(data, emitted_at, emitted_from, metadata, owner)
+        return _after_parking(self, emptied, owner)
 
     def offer_without_loss(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any, owner: Outbox) -> int:
-        """Append or park, whatever ``on_full`` says: what is fed at the start is not lost."""
+        """Append or park, whatever ``on_full`` says: what is fed from outside with care is not lost."""
         with self.lock:
             if not self.parked and self._has_room():
                 self._append(data, emitted_at, emitted_from, metadata)
                 return TAKEN
-            self.park(data, emitted_at, emitted_from, metadata, owner)
-            return PARKED
+            emptied = self.park(data, emitted_at, emitted_from, metadata, owner)
+        return _after_parking(self, emptied, owner)
 
     def has_room_for(self, count: int) -> bool:
         """Tell whether that many items fit now. Call it with the lock held."""
-        return not self.parked and self._has_room() and len(self.items) + count <= self._full_line
+        return not self.parked and self._has_room() and len(self.items) + count <= self._committed + self.limit
 
     def share(self, may_be_emitting: bool) -> None:
         """Let others than the one feeding routine put items in, from now on.
 
-        An emitter that looked at ``line`` before it changed may still append one item; `put` leaves that place free.
+        An emitter that looked at ``line`` before it changed may still append one item: the last place is left to it.
         """
         with self.lock:
             if not self.shared:
                 self.shared = True
                 self.line = LOCKED
-                if may_be_emitting and len(self.items) == self._full_line - 1:
+                if may_be_emitting and len(self.items) == self._committed + self.limit - 1:
                     raise self.full_error()
 
     def _has_room(self) -> bool:
-        if self._done_count and len(self.items) >= self._full_line - self.limit + self._threshold - self._done_count:
+        if self.total >= self._threshold and self.done:
             self.clear_consumed()
-        return len(self.items) < self._full_line
+        return len(self.items) < self._committed + self.limit
 
     def _append(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any) -> None:
         now = self.clock.ticks()
@@ -228,27 +229,32 @@ class ItemQueue:
             self.items.append((data, emitted_at, now, emitted_from, metadata))
         self.set_line()
 
-    def park(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any, owner: Outbox) -> None:
-        """Let an item wait outside until there is room. Call it with the lock held."""
+    def park(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any, owner: Outbox) -> list[Outbox]:
+        """Let an item wait outside until there is room; gives the outboxes that emptied. Call it with the lock held."""
         if self.parked is None:
             self.parked = deque()
-        self.parked.append((data, emitted_at, emitted_from, metadata, owner))
         owner.counts[self] = owner.counts.get(self, 0) + 1
+        self.parked.append((data, emitted_at, emitted_from, metadata, owner))
         self.line = LOCKED
+        if len(self.items) < self._committed + self.limit:  # the consumer made room meanwhile, and saw nothing parked
+            emptied = self.admit()
+            self.set_line()
+            return emptied
+        return []
 
     def set_line(self) -> None:
         """Say at which length producers must look again. Call it with the lock held."""
         if self.shared or self.parked or self.is_closed or self.discarding is not None:
             self.line = LOCKED
-        elif self._done_count:
-            self.line = min(self._full_line, self._full_line - self.limit + self._threshold - self._done_count)
-        else:
-            self.line = self._full_line
+            return
+        full = self._committed + self.limit
+        watermark = self._threshold + self._forgotten - self._base
+        self.line = watermark if self.done and watermark < full else full
 
     def clear_consumed(self) -> None:
         """Forget consumed items. Call it with the lock held."""
-        self._done = []
-        self._done_count = 0
+        self.done = []
+        self._forgotten = self._base + self._committed
         self.set_line()
 
     # --- taking out -----------------------------------------------------------------------------------------
@@ -256,22 +262,23 @@ class ItemQueue:
     def take(self, count: int | None = None) -> list[Item]:
         """Take the oldest waiting items, all or so many; the caller is the only consumer."""
         chunk: list[Item] = []
-        if self._held:
+        if self.held:
             chunk = self._take_held(count)
             if count is not None:
                 count -= len(chunk)
         items = self.items
-        cursor = self._cursor
+        cursor = self.cursor
         end = len(items) if count is None else min(len(items), cursor + count)
         if end > cursor:
             fresh = items[cursor:end]
-            self._note(range(self._base + cursor, self._base + end), fresh)
-            self._cursor = end
+            base = self._base
+            self._note(range(base + cursor, base + end), fresh)
+            self.cursor = end
             chunk = chunk + fresh if chunk else fresh
         return chunk
 
     def _take_held(self, count: int | None) -> list[Item]:
-        held = self._held
+        held = self.held
         assert held is not None
         number = len(held) if count is None else min(count, len(held))
         pairs = [held.popitem(last=False) for _ in range(number)]
@@ -279,6 +286,22 @@ class ItemQueue:
         if pairs:
             self._note([seq for seq, _ in pairs], chunk)
         return chunk
+
+    def take_one(self) -> Any:
+        """Take the data of the oldest waiting item, of which there is one, while the policy is asked."""
+        taken = self.taken
+        if taken is None:
+            with self.lock:
+                chunk = self.take(1)
+                self.settle()
+            return chunk[0][0]
+        if self.held:
+            return self.take(1)[0][0]
+        cursor = self.cursor
+        item = self.items[cursor]
+        self.cursor = cursor + 1
+        taken.append(((self._base + cursor,), [item]))
+        return item[0]
 
     def take_seqs(self, seqs: Iterable[int]) -> list[Item]:
         """Take waiting items by number, wherever they stand; numbers that do not wait are passed over."""
@@ -296,79 +319,74 @@ class ItemQueue:
 
     def hold_all(self) -> OrderedDict[int, Item]:
         """Move every waiting item into ``held``, in order."""
-        held = self._held
+        held = self.held
         if held is None:
-            held = self._held = OrderedDict()
+            held = self.held = OrderedDict()
         end = len(self.items)
-        for index in range(self._cursor, end):
+        for index in range(self.cursor, end):
             held[self._base + index] = self.items[index]
-        self._cursor = end
+        self.cursor = end
         return held
 
     def _note(self, seqs: Sequence[int], chunk: list[Item]) -> None:
         if self.taken is not None:
             self.taken.append((seqs, chunk))
         else:
-            self._keep(self.clock.ticks(), seqs, chunk)
+            self.done.append((self.clock.ticks(), seqs, chunk))
 
-    def _keep(self, at: int, seqs: Sequence[int], chunk: list[Item]) -> None:
-        self._done.append((at, seqs, chunk))
-        self._done_count += len(chunk)
+    # --- looking --------------------------------------------------------------------------------------------
 
     def peek(self, start: int = 0, count: int | None = None) -> list[tuple[int, Item]]:
         """Look at waiting items with their numbers, oldest first."""
-        found: list[tuple[int, Item]] = []
-        if self._held:
-            found = list(self._held.items())
-        first = self._cursor
-        found.extend((self._base + index, self.items[index]) for index in range(first, len(self.items)))
+        found: list[tuple[int, Item]] = list(self.held.items()) if self.held else []
+        base = self._base
+        found.extend((base + index, self.items[index]) for index in range(self.cursor, len(self.items)))
         return found[start:] if count is None else found[start : start + count]
 
     def peek_first(self) -> tuple[int, Item] | None:
         """Look at the oldest waiting item, at a cost that does not grow."""
-        if self._held:
-            seq = next(iter(self._held))
-            return seq, self._held[seq]
-        cursor = self._cursor
+        if self.held:
+            seq = next(iter(self.held))
+            return seq, self.held[seq]
+        cursor = self.cursor
         return (self._base + cursor, self.items[cursor]) if cursor < len(self.items) else None
 
     def peek_last(self) -> tuple[int, Item] | None:
         """Look at the newest waiting item, at a cost that does not grow."""
-        if self._cursor < len(self.items):
+        if self.cursor < len(self.items):
             return self._base + len(self.items) - 1, self.items[-1]
-        if self._held:
-            seq = next(reversed(self._held))
-            return seq, self._held[seq]
+        if self.held:
+            seq = next(reversed(self.held))
+            return seq, self.held[seq]
         return None
 
     def peek_since(self, seq: int) -> list[tuple[int, Item]]:
-        """Look at waiting items numbered ``seq`` or later; costs only what is found, and what is held out of order."""
-        start = max(self._cursor, seq - self._base)
+        """Look at waiting items numbered ``seq`` or later; costs only what is found."""
+        start = max(self.cursor, seq - self._base)
         found = [(self._base + index, self.items[index]) for index in range(start, len(self.items))]
-        if self._held and next(reversed(self._held)) >= seq:
-            held = []
-            for number in reversed(self._held):
-                if number < seq:
-                    break
-                held.append((number, self._held[number]))
-            return held[::-1] + found
-        return found
+        older = []
+        for number in reversed(self.held or ()):
+            if number < seq:
+                break
+            assert self.held is not None
+            older.append((number, self.held[number]))
+        return older[::-1] + found
 
     def waiting_item(self, seq: int) -> Item | None:
         """Look at one waiting item by its number."""
-        if self._held and seq in self._held:
-            return self._held[seq]
+        if self.held and seq in self.held:
+            return self.held[seq]
         index = seq - self._base
-        return self.items[index] if self._cursor <= index < len(self.items) else None
+        return self.items[index] if self.cursor <= index < len(self.items) else None
 
     def replace(self, seq: int, data: Any) -> bool:
-        """Change the data of a waiting item, in place. Call it with the lock held, while nobody asks."""
+        """Change the data of a waiting item, in place. Call it with the lock held."""
         item = self.waiting_item(seq)
         if item is None:
             return False
         changed = (data, *item[1:])
-        if self._held and seq in self._held:
-            self._held[seq] = changed
+        if self.held and seq in self.held:
+            self.held[seq] = changed
         else:
             self.items[seq - self._base] = changed
         return True
@@ -379,12 +397,16 @@ class ItemQueue:
         """Make final what was taken; let parked items in. Gives the records and the outboxes that emptied."""
         taken = self.taken
         self.taken = None
-        if not taken:
-            return [], []
+        assert taken is not None
+        done = self.done
+        for seqs, chunk in taken:
+            done.append((at, seqs, chunk))
+        cursor = self.cursor
+        if self.held is None:
+            self._committed = cursor
+            if not self.parked and (cursor < COMPACT or cursor * 2 < len(self.items)):
+                return taken, []
         with self.lock:
-            for seqs, chunk in taken:
-                self._done.append((at, seqs, chunk))
-                self._done_count += len(chunk)
             return taken, self.settle()
 
     def reject(self) -> None:
@@ -402,54 +424,55 @@ class ItemQueue:
     def put_back(self, taken: Iterable[Taken]) -> None:
         """Put consumed items back to the head of the slot, in their order."""
         records = list(taken)
+        chunks = {id(chunk) for _, chunk in records}
         with self.lock:
-            for _, chunk in records:
-                for index, (_, _, kept) in enumerate(self._done):
-                    if kept is chunk:
-                        del self._done[index]
-                        self._done_count -= len(chunk)
-                        break
+            self.done = [record for record in self.done if id(record[2]) not in chunks]
             self._restore(records)
+            self._forgotten = min(self._forgotten, self.next_seq - self.waiting)
             self.settle()
 
     def _restore(self, records: list[Taken]) -> None:
         for seqs, chunk in reversed(records):
-            if isinstance(seqs, range) and not self._held and seqs.stop == self._base + self._cursor:
-                size = len(chunk)
-                if self._cursor >= size and self.items[self._cursor - 1] is chunk[-1]:
-                    self._cursor -= size
+            size = len(chunk)
+            cursor = self.cursor
+            if not self.held and cursor >= size and self._base + cursor == seqs[-1] + 1:
+                if seqs[-1] - seqs[0] == size - 1 and self.items[cursor - 1] is chunk[-1]:
+                    self.cursor -= size
                     continue
             held = self.hold_all()
             held.update(zip(seqs, chunk, strict=True))
-            self._held = OrderedDict(sorted(held.items()))
+            self.held = OrderedDict(sorted(held.items()))
 
     def settle(self) -> list[Outbox]:
         """Reckon anew after something was taken or put back. Call it with the lock held."""
-        cursor = self._cursor
+        cursor = self.cursor
         if cursor and cursor * 2 >= len(self.items):
             self.line = LOCKED  # before the list shrinks: a producer must not see room that is not there
             del self.items[:cursor]
             self._base += cursor
-            self._cursor = cursor = 0
-        held = self._held
-        self._full_line = cursor + self.limit - (len(held) if held else 0)
+            self.cursor = cursor = 0
+        held = self.held
+        if held is not None and not held:
+            self.held = held = None
+        self._committed = cursor - len(held) if held else cursor
         emptied = self.admit() if self.parked else []
         self.set_line()
         return emptied
 
     def admit(self) -> list[Outbox]:
-        """Let parked items in while there is room. Call it with the lock held."""
+        """Let parked items in while there is room; gives the outboxes that emptied. Call it with the lock held."""
         parked = self.parked
         emptied: list[Outbox] = []
         if not parked:
             return emptied
         now = self.clock.ticks()
+        items = self.items
         while parked and self._has_room():
             data, emitted_at, emitted_from, metadata, owner = parked.popleft()
             if metadata is None:
-                self.items.append((data, emitted_at, now, emitted_from))
+                items.append((data, emitted_at, now, emitted_from))
             else:
-                self.items.append((data, emitted_at, now, emitted_from, metadata))
+                items.append((data, emitted_at, now, emitted_from, metadata))
             self._unpark(owner, emptied)
         return emptied
 
@@ -464,7 +487,7 @@ class ItemQueue:
     # --- losing, always counted -----------------------------------------------------------------------------
 
     def count_drop(self, reason: str, count: int = 1) -> None:
-        """Count items that are gone. Call it with the lock held, or as the only consumer."""
+        """Count items that are gone. Call it with the lock held."""
         if self.drops is None:
             self.drops = {}
         self.drops[reason] = self.drops.get(reason, 0) + count
@@ -472,16 +495,22 @@ class ItemQueue:
             self.fresh_drops = []
         self.fresh_drops.append((reason, count))
 
-    def _drop_oldest(self) -> None:
-        if self._held:
-            self._held.popitem(last=False)
-        elif self._cursor < len(self.items):
-            self._cursor += 1
-        self.count_drop("superseded by newer items")
-        self._full_line = self._cursor + self.limit - (len(self._held) if self._held else 0) - self._pending()
+    def drop_waiting(self, seqs: Iterable[int], reason: str) -> int:
+        """Drop waiting items by number; gives how many there were. Call it with the lock held."""
+        count = len(self.pull(seqs))
+        if count:
+            self._forgotten += count
+            self.count_drop(reason, count)
+        return count
 
-    def _pending(self) -> int:
-        return sum(len(chunk) for _, chunk in self.taken) if self.taken else 0
+    def _drop_oldest(self) -> None:
+        if self.held:
+            self.held.popitem(last=False)
+        elif self.cursor < len(self.items):
+            self.cursor += 1
+        self._forgotten += 1
+        self._committed += 1
+        self.count_drop("superseded by newer items")
 
     def drop_parked_head(self, reason: str) -> Outbox | None:
         """Drop the oldest parked item; give its outbox if that is now empty."""
@@ -501,23 +530,33 @@ class ItemQueue:
             self.limit += 1
             return self.settle()
 
-    def discard(self, reason: str) -> tuple[int, list[Outbox]]:
-        """Drop all that waits or is parked, and all that will come; gives the count and the emptied outboxes."""
+    def discard(self, reason: str) -> list[Outbox]:
+        """Drop all that waits or is parked, and all that will come; gives the emptied outboxes."""
         with self.lock:
             self.discarding = reason
-            count = self.waiting + self.parked_count
-            self._held = None
-            self._cursor = len(self.items)
+            waiting = self.waiting
+            count = waiting + self.parked_count
+            self.held = None
+            self.cursor = len(self.items)
+            self._forgotten += waiting
             emptied: list[Outbox] = []
             while self.parked:
                 self._unpark(self.parked.popleft()[4], emptied)
             if count:
                 self.count_drop(reason, count)
             self.settle()
-            return count, emptied
+            return emptied
 
     def close(self) -> None:
         """Take nothing more."""
         with self.lock:
             self.is_closed = True
             self.set_line()
+
+
+def _after_parking(queue: ItemQueue, emptied: list[Outbox], owner: Outbox) -> int:
+    """Tell others that their outbox emptied; say what became of the item."""
+    for outbox in emptied:
+        if outbox is not owner:
+            outbox.emptied(queue)
+    return PARKED if queue in owner.counts else TAKEN

@@ -19,7 +19,7 @@ from routilux.errors import NoActivationError, RoutineNotFoundError
 from routilux.explanation import Explanation
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus, Leftovers
 from routilux.job_data import JobData, activation_id_of
-from routilux.record import ParkedItem, RoutineRecord
+from routilux.record import ParkedItem
 from routilux.slot import Slot
 from routilux.snapshot import picture_of, restore
 
@@ -32,12 +32,12 @@ CompleteCallback = Callable[["JobState"], object]
 class JobHost(Protocol):
     """What a JobState asks of the run it is in, while it is in one."""
 
-    def explain(self, routine_id: str) -> Explanation: ...
+    def explain(self, job: Any, routine_id: str) -> Explanation: ...
     def flow(self) -> Any: ...
     def resource(self, name: str) -> Any: ...
-    def emit_from_outside(self, routine: Any, event: str, item: Any) -> None: ...
-    def picture(self, timeout: float | None, interrupted: bool) -> dict[str, Any]: ...
-    async def finished(self) -> None: ...
+    def emit_from_outside(self, job: Any, routine: Any, event: str, item: Any) -> None: ...
+    def picture(self, job: Any, timeout: float | None, interrupted: bool) -> dict[str, Any]: ...
+    async def finished(self, job: Any) -> None: ...
     @property
     def is_cancelled(self) -> bool: ...
 
@@ -230,7 +230,7 @@ class JobState(JobData):
         """
         if self._host is None:
             return Explanation(routine_id, f"is not running: the job is {self._status}")
-        return self._host.explain(routine_id)
+        return self._host.explain(self, routine_id)
 
     def get_flow(self) -> Any:
         """Give the Flow this job runs, or None while it runs nowhere."""
@@ -325,7 +325,7 @@ class JobState(JobData):
     def __await__(self) -> Generator[Any, None, "JobState"]:
         """Wait, from asyncio, until this run has ended."""
         if self._host is not None and not self._status.is_final:
-            yield from self._host.finished().__await__()
+            yield from self._host.finished(self).__await__()
         return self
 
     # --- storing --------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ class JobState(JobData):
             CodecError: a value that cannot be stored, with its path.
         """
         if self._host is not None:
-            return self._host.picture(timeout, interrupted)
+            return self._host.picture(self, timeout, interrupted)
         return picture_of(self, ())
 
     @classmethod
@@ -351,7 +351,8 @@ class JobState(JobData):
             StateVersionError: the data is of an unknown version, or none at all.
             CodecError: the data is damaged.
         """
-        return restore(cls, data, clock)
+        job: JobState = restore(cls, data, clock)
+        return job
 
     def __repr__(self) -> str:
         return f"<JobState {self.job_id} of {self.flow_id}: {self._status}>"

@@ -4,7 +4,7 @@ Design: §6.4, §6.5.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -84,7 +84,9 @@ class JobData:
         with self._lock:
             self._namespace(routine_id).update(updates)
 
-    def mutate_routine_state(self, routine_id: str, key: str, function: Callable[[Any], Any], default: Any = None) -> Any:
+    def mutate_routine_state(
+        self, routine_id: str, key: str, function: Callable[[Any], Any], default: Any = None
+    ) -> Any:
         """Replace one value by ``function(value)`` in one atomic step, and give the new one.
 
         In an atomic activation the function is applied again at commit: it must be pure.
@@ -144,9 +146,15 @@ class JobData:
     def execution_history(self) -> list[ExecutionRecord]:
         """What happened, oldest first: activations with what they took, failures, drops, your own records."""
         return [
-            ExecutionRecord(seq, to_datetime(self._clock.epoch_ns(at)), routine_id, event, expand(self.job_id, routine_id, data))
+            ExecutionRecord(
+                seq, to_datetime(self._clock.epoch_ns(at)), routine_id, event, expand(self.job_id, routine_id, data)
+            )
             for seq, at, routine_id, event, data in self._history
         ]
+
+    def history_door(self) -> tuple[Callable[[tuple[Any, ...]], None], Iterator[int]]:
+        """Give the engine what it needs to add an entry without a call in between: append, and the numbers."""
+        return self._history.door()
 
     @property
     def forgotten_counts(self) -> dict[str, int]:

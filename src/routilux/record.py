@@ -69,7 +69,7 @@ class RoutineRecord:
         self.skipped = False
         self.pending: Sequence[StoredActivation] = ()
         self.unrouted: dict[str, int] | None = None
-        self.decisions: deque[list[Any]] | None = None
+        self.decisions: deque[list[Any]] = deque(maxlen=DECISIONS_KEPT)
 
     @property
     def waiting(self) -> int:
@@ -78,16 +78,11 @@ class RoutineRecord:
 
     def note_yes(self, at: int, facts: Any, number: int) -> None:
         """Keep a record of a yes."""
-        decisions = self.decisions
-        if decisions is None:
-            decisions = self.decisions = deque(maxlen=DECISIONS_KEPT)
-        decisions.append([True, at, facts, number])
+        self.decisions.append([True, at, facts, number])
 
     def note_no(self, at: int, facts: Any, cause: Any) -> None:
         """Keep a record of a no; one more of the same cause only counts."""
         decisions = self.decisions
-        if decisions is None:
-            decisions = self.decisions = deque(maxlen=DECISIONS_KEPT)
         if decisions:
             last = decisions[-1]
             if not last[0] and last[5] == cause:

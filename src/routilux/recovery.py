@@ -49,7 +49,13 @@ class ErrorHandler:
             raise ValueError("then=RETRY would never end; choose STOP, CONTINUE or SKIP")
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int):
             raise TypeError(f"max_retries must be an int, not {self.max_retries!r}")
-        for field, least in (("max_retries", 0), ("retry_delay", 0), ("retry_backoff", 0), ("max_retry_delay", 0), ("jitter", 0)):
+        for field, least in (
+            ("max_retries", 0),
+            ("retry_delay", 0),
+            ("retry_backoff", 0),
+            ("max_retry_delay", 0),
+            ("jitter", 0),
+        ):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{field} must be a number, not {value!r}")
@@ -73,7 +79,7 @@ class ErrorHandler:
         }
 
 
-def _strategy(value: object, field: str) -> ErrorStrategy:
+def _strategy(value: str, field: str) -> ErrorStrategy:
     try:
         return ErrorStrategy(value)
     except ValueError:

@@ -220,7 +220,7 @@ class Routine:
         host = job_state._host
         if host is None:
             raise NoActivationError(f"{self.name}.emit({event!r})", f"job {job_state.job_id} is in no runtime")
-        return host.emit_from_outside(self, event, item)
+        return host.emit_from_outside(job_state, self, event, item)
 
     def get_state(self, job_state: JobState, key: str | None = None, default: Any = None) -> Any:
         """Give this routine's namespace in the job, as a shallow copy, or one value of it."""

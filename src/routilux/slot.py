@@ -140,7 +140,7 @@ class Slot:
         """Give old and new items that are still kept, oldest first, and mark all as consumed."""
         queue = self.queue
         with queue.lock:
-            old = list(queue._done)
+            old = list(queue.done)
         points = [pair for _, seqs, chunk in old for pair in zip(seqs, chunk, strict=True)]
         points += [pair for seqs, chunk in queue.taken or () for pair in zip(seqs, chunk, strict=True)]
         points.sort(key=lambda pair: pair[0])
@@ -151,7 +151,7 @@ class Slot:
         chunk = self._take(None)
         return chunk[-1][0] if chunk else None
 
-    def consume_points(self, points: int | None | Iterable["SlotDataPoint | int"] = None) -> list[SlotDataPoint]:
+    def consume_points(self, points: int | Iterable["SlotDataPoint | int"] | None = None) -> list[SlotDataPoint]:
         """Take whole data points: all new, the oldest n, or any given ones (points or their numbers).
 
         Points that no longer wait are passed over. The cost is that of what is taken.
@@ -159,7 +159,7 @@ class Slot:
         queue = self.queue
         if points is None or isinstance(points, int):
             with queue.lock:
-                found = [pair for pair in queue.peek(0, points)] if points is not None else queue.peek()
+                found = queue.peek(0, points)
             numbers: Iterable[int] = [seq for seq, _ in found]
             chunk = self._take(points)
             pairs = list(zip(numbers, chunk, strict=False))
@@ -177,9 +177,7 @@ class Slot:
         queue = self.queue
         wanted = [point if isinstance(point, int) else point.seq for point in points]
         with queue.lock:
-            count = len(queue.pull(wanted))
-            if count:
-                queue.count_drop(reason, count)
+            count = queue.drop_waiting(wanted, reason)
             self._settle_alone()
         return count
 
@@ -216,7 +214,7 @@ class Slot:
             last = queue.peek_last()
             if last is not None:
                 return last[1][0]
-            kept = [*(queue.taken or ()), *((seqs, chunk) for _, seqs, chunk in queue._done)]
+            kept = [*(queue.taken or ()), *((seqs, chunk) for _, seqs, chunk in queue.done)]
         newest = max(kept, key=lambda record: record[0][-1], default=None)
         return newest[1][-1][0] if newest else None
 
@@ -235,7 +233,7 @@ class Slot:
     def consumed_points(self) -> list[SlotDataPoint]:
         """Look at consumed items that the watermark has not cleared yet, oldest first."""
         with self.queue.lock:
-            done = list(self.queue._done)
+            done = list(self.queue.done)
         return sorted(
             (self._point(seq, item, at) for at, seqs, chunk in done for seq, item in zip(seqs, chunk, strict=True)),
             key=lambda point: point.seq,
@@ -247,7 +245,7 @@ class Slot:
 
     def get_total_count(self) -> int:
         """Count new items and consumed ones that the watermark has not cleared yet."""
-        return self.queue.waiting + self.queue.consumed_count
+        return self.queue.total
 
     def get_queue_state(self) -> QueueState:
         """Give a picture of the queue; a copy."""
@@ -258,9 +256,9 @@ class Slot:
             drops: Mapping[str, int] = queue.drops or {}
             return {
                 "name": self.name,
-                "total_count": waiting + queue.consumed_count,
+                "total_count": queue.total,
                 "unconsumed_count": waiting,
-                "consumed_count": queue.consumed_count,
+                "consumed_count": queue.total - waiting,
                 "parked_count": queue.parked_count,
                 "enqueued_count": queue.next_seq,
                 "max_length": self.max_queue_length,

@@ -129,8 +129,13 @@ class _Writer:
     def parked(self, item: ParkedItem, number: int) -> list[Any]:
         path = f"$.parked[{number}]"
         return [
-            item.routine_id, item.slot, encode(item.data, path), self.time(item.emitted_at), item.emitted_from,
-            encode(item.metadata, path), item.owner,
+            item.routine_id,
+            item.slot,
+            encode(item.data, path),
+            self.time(item.emitted_at),
+            item.emitted_from,
+            encode(item.metadata, path),
+            item.owner,
         ]
 
     def routine(self, record: RoutineRecord, pending: Sequence[StoredActivation]) -> dict[str, Any]:
@@ -146,7 +151,7 @@ class _Writer:
             "unrouted": record.unrouted,
             "slots": {name: self.slot(slot.queue, f"{path}.{name}") for name, slot in record.slots.items()},
             "pending": [self.activation(stored, path) for stored in pending],
-            "decisions": [self.decision(entry) for entry in record.decisions or ()],
+            "decisions": [self.decision(entry) for entry in record.decisions],
         }
 
     def slot(self, queue: ItemQueue, path: str) -> dict[str, Any]:
@@ -161,8 +166,11 @@ class _Writer:
                 "drops": queue.drops,
                 "waiting": [self.item(seq, item, f"{path}[{seq}]") for seq, item in queue.peek()],
                 "done": [
-                    [self.time(at), [self.item(seq, item, f"{path}[{seq}]") for seq, item in zip(seqs, chunk, strict=True)]]
-                    for at, seqs, chunk in queue._done
+                    [
+                        self.time(at),
+                        [self.item(seq, item, f"{path}[{seq}]") for seq, item in zip(seqs, chunk, strict=True)],
+                    ]
+                    for at, seqs, chunk in queue.done
                 ],
             }
 
@@ -272,7 +280,6 @@ class _Reader:
                 record.note_yes(self.time(at), decode(facts), rest[0])
             else:
                 record.note_no(self.time(at), decode(facts), object())
-                assert record.decisions is not None
                 record.decisions[-1][3:] = [rest[0], self.time(rest[1]), None]
         return record
 
@@ -296,8 +303,12 @@ class _Reader:
             pairs = [self.item(item) for item in items]
             taken.append((slot, [seq for seq, _ in pairs], [item for _, item in pairs]))
         return StoredActivation(
-            plain["number"], plain["attempt"], plain["boundary"], taken, decode(plain["data"]),
-            decode(plain["message"]), self.deadline(plain["retry_due"]), plain["returned"],
+            plain["number"],
+            plain["attempt"],
+            plain["boundary"],
+            taken,
+            decode(plain["data"]),
+            decode(plain["message"]),
+            self.deadline(plain["retry_due"]),
+            plain["returned"],
         )
-
-

@@ -128,6 +128,14 @@ def test_output_in_a_missing_folder_is_refused_before_the_job(write: Write, tmp_
     assert "completed" not in done.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_output_that_cannot_be_written_ends_with_one(write: Write) -> None:
+    done = routilux("run", write(FLOW), "--output", "/dev/full")
+    assert done.returncode == 1
+    assert "could not be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_show_closes_with_tables(write: Write) -> None:
     text = FLOW + 'def show(result):\n    yield "Totals", ["name", "total"], [["all", 1234567], ["mean", 0.5]]\n'
     done = routilux("run", write(text))

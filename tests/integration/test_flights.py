@@ -1,6 +1,7 @@
 """The flights example against an independent computation with pandas, and with what can go wrong with its data."""
 
 import argparse
+import json
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -150,19 +151,21 @@ def test_any_order_gives_the_same_report(few: Path, seed: int) -> None:
     assert job.result == expected_report(few)
 
 
-def test_stored_in_the_middle_and_resumed_counts_nothing_twice(few: Path) -> None:
-    runtime = SimRuntime(seed=3)
-    job = runtime.exec(flights_file().flow, params=params_for(few))
-    for _ in range(12):
-        runtime.step()
+@pytest.mark.parametrize("seed", range(5))
+def test_stored_in_the_middle_and_resumed_counts_nothing_twice(tmp_path: Path, seed: int) -> None:
+    folder = cut(tmp_path / "more", flights=10_000)
+    runtime = SimRuntime(seed=seed)
+    job = runtime.exec(flights_file().flow, params=params_for(folder))
+    while not job.slots("tally")["joined"].get_queue_state()["enqueued_count"]:
+        assert runtime.step()
     runtime.pause_job(job.job_id)
     runtime.run_until_idle()
     assert job.status == "paused"
-    later = SimRuntime(seed=4)
-    resumed = later.exec(flights_file().flow, JobState.deserialize(job.serialize()))
+    later = SimRuntime(seed=seed)
+    resumed = later.exec(flights_file().flow, JobState.deserialize(json.loads(json.dumps(job.serialize()))))
     later.run_until_idle()
     check_ended_well(resumed)
-    assert resumed.result == expected_report(few)
+    assert resumed.result == expected_report(folder)
 
 
 def test_no_flights_at_all_give_an_empty_report(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
+from routilux.codec import decode, encode
+from routilux.errors import CodecError, RoutiluxError
 from tests.unit.codec_cases import (
     RUBBISH,
     UNSTORABLE,
@@ -23,9 +26,6 @@ from tests.unit.codec_cases import (
     nest,
     through_json,
 )
-
-from routilux.codec import decode, encode
-from routilux.errors import CodecError, RoutiluxError
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: f"{type(value).__name__}")

@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.codec_cases import BERLIN, Color, Level, Order, Point, Rights, is_same, through_json
 
 from routilux.codec import decode, encode
 from routilux.codec.scalars import SCALAR_TAGS
 from routilux.errors import CodecError
+from tests.unit.codec_cases import BERLIN, Color, Level, Order, Point, Rights, is_same, through_json
 
 ZONES = st.one_of(
     st.none(),

@@ -6,11 +6,11 @@ import threading
 from typing import Any
 
 import pytest
-from tests.unit.codec_cases import Child, Order, Pair, Point, Socket, Str, Unregistered, through_json
 
 from routilux.codec import TypeRegistry, decode, encode, register_type
 from routilux.codec.coding import stored_types
 from routilux.errors import CodecError, DuplicateNameError
+from tests.unit.codec_cases import Child, Order, Pair, Point, Socket, Str, Unregistered, through_json
 
 
 @pytest.fixture

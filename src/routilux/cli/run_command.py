@@ -37,13 +37,13 @@ def run_flow_file(file: FlowFile, args: argparse.Namespace, stdout: TextIO) -> i
         seconds = time.perf_counter() - began
     summary = summarize(job_state, file.flow.routines, seconds)
     code = _exit_code(summary, was_interrupted)
-    if args.output is not None and code == 0:
-        args.output.write_text(json_text(job_state.result, indent=2) + "\n", encoding="utf-8")
     if args.json:
         print(json.dumps(summary), file=stdout, flush=True)
     elif code == 0:
         _show(file, job_state)
     print(closing_line(summary), file=sys.stderr)
+    if args.output is not None and code == 0:
+        code = _write(args.output, json_text(job_state.result, indent=2) + "\n")
     if args.debug and job_state.error is not None:
         print(job_state.error.traceback, file=sys.stderr)
     return code
@@ -53,6 +53,15 @@ def _exit_code(summary: Summary, was_interrupted: bool) -> int:
     if summary["status"] == "completed":
         return 1 if summary["error"] else 0
     return 130 if was_interrupted else 1
+
+
+def _write(path: Path, text: str) -> int:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        print(f"routilux: the result could not be written: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _show(file: FlowFile, job_state: JobState) -> None:
@@ -96,9 +105,10 @@ class _Watch:
                 self._look()
             if self._is_interrupted:
                 self._cancel(job_id)
+            else:
+                self._look()
         finally:
             signal.signal(signal.SIGINT, before)
-        self._look()
         return self._is_interrupted
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:

@@ -21,7 +21,9 @@ class LoopExecutor:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    def start(self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]) -> "LoopTask":
+    def start(
+        self, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]
+    ) -> "LoopTask":
         """Run a coroutine; ``done(result, error)`` is called on the loop's thread."""
         task = LoopTask(self._loop, coroutine, done)
         self._loop.call_soon_threadsafe(task.begin)
@@ -30,7 +32,11 @@ class LoopExecutor:
     def make_room_waiter(self) -> tuple[Any, Callable[[], None]]:
         """Give a future of the loop, and what completes it from any thread."""
         future = self._loop.create_future()
-        return future, lambda: self._loop.call_soon_threadsafe(complete, future)
+
+        def complete_it() -> None:
+            self._loop.call_soon_threadsafe(complete, future)
+
+        return future, complete_it
 
     def stop(self) -> None:
         """Cancel what runs, end the loop and its thread."""

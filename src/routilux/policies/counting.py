@@ -80,7 +80,8 @@ class BatchSizePolicy(Policy):
         if isinstance(facts, int):
             return (Condition("count(every slot)", facts, facts),)
         return tuple(
-            Condition(f"count({name})", count, self.min_batch_size, count >= self.min_batch_size) for name, count in facts
+            Condition(f"count({name})", count, self.min_batch_size, count >= self.min_batch_size)
+            for name, count in facts
         )
 
     def cause(self, facts: Any) -> Any:
@@ -101,9 +102,11 @@ class AllSlotsReadyPolicy(Policy):
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when every slot has one; takes exactly one of each."""
         for slot in slots.values():
-            if not slot.queue.waiting:
+            queue = slot.queue
+            if queue.cursor == len(queue.items) and not queue.held:
                 return False, {}, None, counts_of(slots)
-        return True, {name: take_new(slot, 1) for name, slot in slots.items()}, {"reason": "all_slots_ready"}, None
+        data = {name: [slot.queue.take_one()] for name, slot in slots.items()}
+        return True, data, {"reason": "all_slots_ready"}, None
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
         """Every slot has one."""

@@ -35,12 +35,15 @@ class Home(Protocol):
     name: str
     job: Any
     ticks: Callable[[], int]
+    logic: Callable[..., Any]
+    slot_names: tuple[str, ...]
+    keyword_values: dict[str, Any]
     routes: dict[str, Any]
     nested: bool
     priority: int
     width: int
 
-    def call(self, activation: "Activation") -> Any: ...
+    def keywords(self, activation: "Activation") -> dict[str, Any]: ...
     def nudge(self) -> None: ...
     def unrouted(self, event: str) -> None: ...
     def report_drops(self, queue: ItemQueue) -> None: ...
@@ -93,6 +96,7 @@ class Activation:
     message: Any = None
     taken: Any = ()  # [(queue, records of what was consumed)]
     started_at = 0
+    ended_at = 0
     retry_due: int | None = None
     timer: Any = None
     timeout_error: BaseException | None = None
@@ -199,14 +203,20 @@ class Activation:
         current.set(self)
         try:
             if self.generator is None:
-                result = self.cell.call(self)
+                cell = self.cell
+                data = self.data
+                arguments = [data[name] if name in data else [] for name in cell.slot_names]  # noqa: SIM401  hot path
+                if cell.keyword_values:
+                    result = cell.logic(*arguments, **cell.keywords(self))
+                else:
+                    result = cell.logic(*arguments)
                 if result is None or not self._goes_on(result):
                     self.phase = Phase.RETURNED
                     return
                 if self.phase is Phase.AWAY:
                     return
             self._continue()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever a logic raises is answered by its handler
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:

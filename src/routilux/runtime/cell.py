@@ -48,13 +48,17 @@ class Cell:
         "feeders",
         "flights",
         "forced",
+        "history",
+        "history_numbers",
         "hold",
         "inbox",
         "is_source",
         "job",
         "keeps_alive",
+        "is_plain",
         "keyword_values",
         "limiter",
+        "logic",
         "lost",
         "make_activation",
         "name",
@@ -72,6 +76,8 @@ class Cell:
         "routine",
         "routine_id",
         "run",
+        "slot_names",
+        "special",
         "started",
         "ticks",
         "token",
@@ -114,11 +120,16 @@ class Cell:
         self.policy_attempt = 0
         self.policy_pauses = False
         self.hold: Hold | None = None
+        self.special = bool(run.observers)
         self.limiter = run.limiter(definition.limit) if definition.limit is not None else None
         keywords = {"job_state": run.job, "routine": self.routine, "policy_message": None}
         self.keyword_values = {name: keywords[name] for name in plan.keywords}
         self.wants_message = "policy_message" in plan.keywords
         self.make_activation: Callable[[Any], Activation] = self._kind()
+        self.logic = definition.logic
+        self.history, self.history_numbers = run.job.history_door()
+        self.slot_names = plan.slot_names
+        self.is_plain = self.width == 1 and definition.timeout is None and not run.observers and not plan.is_atomic
 
     def _kind(self) -> Callable[[Any], Activation]:
         atomic = self.plan.is_atomic
@@ -158,7 +169,7 @@ class Cell:
             return
         try:
             following = self._work()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  a worker must survive, and the job must not hang
             run.crash(self.routine_id, error)
             following = Next.REST
         current.set(None)
@@ -200,8 +211,8 @@ class Cell:
             if self.dirty:
                 self.dirty = False
                 self.ask_due = True
-            while self.inbox:
-                self.inbox.pop(0)()
+            if self.inbox:
+                self._hear()
             if flights:
                 outcome.tend(self)
             if not run.is_open:
@@ -226,10 +237,20 @@ class Cell:
                     self.ask_due = True
                     return self._stand(hold)
                 continue
-            outcome.launch(self, activation)
+            if self.is_plain:
+                activation.nested = self.nested
+                activation.execute()
+                if activation.phase is Phase.RETURNED and not activation.counts:
+                    outcome.finish(self, activation)
+            else:
+                outcome.launch(self, activation)
             share -= 1
-            if not share or self.ticks() > until:
+            if not share or activation.ended_at > until:
                 return Next.AGAIN
+
+    def _hear(self) -> None:
+        while self.inbox:
+            self.inbox.pop(0)()
 
     def _stand(self, hold: Hold) -> Next:
         """Stay before a breakpoint, unless it was stepped over or released meanwhile."""
@@ -264,7 +285,7 @@ class Cell:
             if answer[0] and self.hold is not None and self.hold.stops(answer[1]):
                 self._reject()
                 return None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever a policy raises is answered by its handler
             self._reject()
             outcome.policy_failed(self, error)
             return None
@@ -288,24 +309,28 @@ class Cell:
     def _begin(self, activation: Activation, at: int, answer: Any, taken: list[Any]) -> Activation:
         record = self.record
         self.started = True
-        record.activation_count = number = record.activation_count + 1
-        activation.number = number
+        record.activation_count = activation.number = number = record.activation_count + 1
         activation.started_at = at
         activation.data = answer[1]
         activation.message = answer[2]
         activation.taken = taken
-        record.note_yes(at, answer[3], number)
+        record.decisions.append([True, at, answer[3], number])
+        if self.special:
+            self._after_special()
+        self.flights.append(activation)
+        return activation
+
+    def _after_special(self) -> None:
+        """Clear what made this yes special: a timer, a policy that had failed, an activation by hand, observers."""
         if self.forced:
             self.forced -= 1
-        if self.policy_attempt:
-            self.policy_attempt = 0
-        if record.wake is not None or self.armed is not None:
-            record.wake = None
+        self.policy_attempt = 0
+        if self.record.wake is not None or self.armed is not None:
+            self.record.wake = None
             self.arm()
-        self.flights.append(activation)
+        self.special = bool(self.forced or self.run.observers)
         if self.run.observers:
             outcome.report_decision(self)
-        return activation
 
     def _say_no(self, answer: Any) -> None:
         self._reject()
@@ -314,6 +339,7 @@ class Cell:
         record.note_no(self.ticks(), answer[3], cause)
         self.policy_attempt = 0
         if record.wake is not None or self.armed is not None:
+            self.special = True
             self.arm()
         if self.run.observers:
             outcome.report_decision(self)
@@ -395,18 +421,17 @@ class Cell:
 
     # --- what an activation asks of it ----------------------------------------------------------------------
 
-    def call(self, activation: Activation) -> Any:
-        """Call the logic: one list per slot, in definition order, and what it wants to know by keyword."""
-        data = activation.data
-        arguments = [data[name] if name in data else [] for name in self.plan.slot_names]
-        logic = self.plan.definition.logic
-        assert logic is not None
-        keywords = self.keyword_values
-        if not keywords:
-            return logic(*arguments)
+    def dissolve(self) -> None:
+        """Let go of what refers back to it: its job has ended."""
+        self.routes = {}
+        self.ask = _nobody_asks
+        self.flights = []
+
+    def keywords(self, activation: Activation) -> dict[str, Any]:
+        """Give what the logic wants to know by keyword."""
         if self.wants_message:
-            return logic(*arguments, **{**keywords, "policy_message": activation.message})
-        return logic(*arguments, **keywords)
+            return {**self.keyword_values, "policy_message": activation.message}
+        return self.keyword_values
 
     def unrouted(self, event: str) -> None:
         """Count an emission that goes nowhere, or refuse one that is not declared."""
@@ -471,6 +496,10 @@ class Cell:
     def room(self, activation: Activation) -> Any:
         """Give an awaitable that completes when nothing of the activation is parked."""
         return self.run.room(activation)
+
+
+def _nobody_asks(slots: Any, job: Any) -> Any:
+    raise AssertionError("the cell was dissolved")
 
 
 def looked_after() -> None:

@@ -63,7 +63,6 @@ def detach(run: Any) -> None:
             activation.close()
         for queue in cell.queues:
             queue.parked = None
-    job._host = None
 
 
 def prepare(job: JobState, clock: Clock, params: Mapping[str, Any] | None) -> None:
@@ -76,12 +75,12 @@ def prepare(job: JobState, clock: Clock, params: Mapping[str, Any] | None) -> No
     status = job._status
     if status is ExecutionStatus.COMPLETED:
         raise JobStateError(job.job_id, "is completed; start a new job")
-    if run is not None and run.mode is not Mode.OVER:
+    if run is not None and run.is_live:
         if not (run.mode is Mode.PAUSED and status is ExecutionStatus.PAUSED):
-            raise JobStateError(job.job_id, f"is in a runtime at this moment ({status}); wait, pause or cancel it first")
+            raise JobStateError(
+                job.job_id, f"is in a runtime at this moment ({status}); wait, pause or cancel it first"
+            )
         run.retire()
-    if run is not None:
-        detach(run)
     if status is not ExecutionStatus.PENDING:
         job.run += 1
     job._clock = clock
@@ -118,7 +117,9 @@ def _revive(cell: Cell, stored: StoredActivation) -> Activation:
     activation.message = stored.message
     activation.started_at = cell.ticks()
     activation.taken = [
-        (cell.record.slots[slot].queue, [(seqs, chunk)]) for slot, seqs, chunk in stored.taken if slot in cell.record.slots
+        (cell.record.slots[slot].queue, [(seqs, chunk)])
+        for slot, seqs, chunk in stored.taken
+        if slot in cell.record.slots
     ]
     activation.counts = {}
     if stored.returned:
@@ -134,4 +135,5 @@ def _revive(cell: Cell, stored: StoredActivation) -> Activation:
 def _park(run: Any, item: ParkedItem, owner: Any) -> None:
     queue = run.cell(item.routine_id).record.slots[item.slot].queue
     with queue.lock:
-        queue.park(item.data, item.emitted_at, item.emitted_from, item.metadata, owner)
+        emptied = queue.park(item.data, item.emitted_at, item.emitted_from, item.metadata, owner)
+    assert not emptied or owner in emptied

@@ -16,7 +16,7 @@ from routilux.runtime.outcome import conditions_of, decision_record
 
 def explain(run: Any, cell: Cell) -> Explanation:
     """Explain one routine of a run."""
-    decisions = list(cell.record.decisions or ())
+    decisions = list(cell.record.decisions)
     last = decisions[-1] if decisions else None
     slots = tuple(_situation(run, cell, name) for name in cell.plan.slot_names)
     status, notes = _status(run, cell, last)
@@ -73,7 +73,8 @@ def _flight_note(run: Any, activation: Any) -> str:
             return f"{name} is tried again{due} (attempt {activation.attempt})"
         case Phase.RETURNED | Phase.STANDING:
             parked = ", ".join(
-                f"{count} for {queue.routine_id}.{queue.definition.name}" for queue, count in dict(activation.counts or {}).items()
+                f"{count} for {queue.routine_id}.{queue.definition.name}"
+                for queue, count in dict(activation.counts or {}).items()
             )
             return f"{name} waits for room ({parked})" if parked else f"{name} waits for its turn to take effect"
         case _:
@@ -111,9 +112,7 @@ def _advice(run: Any, cell: Cell, slots: tuple[SlotSituation, ...]) -> str:
     starved = [slot for slot in slots if not slot.waiting and slot.is_closed]
     if not holding or not starved or cell.record.skipped:
         return ""
-    feeders = {
-        slot.slot: [run.cells[index].routine_id for index in cell.plan.feeders[slot.slot]] for slot in starved
-    }
+    feeders = {slot.slot: [run.cells[index].routine_id for index in cell.plan.feeders[slot.slot]] for slot in starved}
     names = "; ".join(
         f"nothing more can come for {slot!r}"
         + (f", which only {', '.join(map(repr, ids))} could have sent" if ids else ", which nothing feeds")

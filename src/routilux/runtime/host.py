@@ -32,8 +32,8 @@ class Host(Protocol):
     commit_lock: Any
     submit: Callable[[Runnable], None]
 
-    @property
-    def is_open(self) -> bool: ...
+    is_open: bool
+
     @property
     def is_stopping(self) -> bool: ...
     def limiter(self, name: str) -> Limiter: ...

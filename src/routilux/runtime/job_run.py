@@ -15,13 +15,14 @@ from typing import Any
 
 from routilux.clock import Clock
 from routilux.current import current
-from routilux.errors import EngineError, JobStateError, ResourceNotFoundError, RoutineNotFoundError
+from routilux.errors import EngineError, JobFinishedError, JobStateError, ResourceNotFoundError, RoutineNotFoundError
 from routilux.explanation import Explanation
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus
 from routilux.item_queue import ItemQueue
 from routilux.job import JobState
-from routilux.runtime import away, backpressure, explaining, picture, posting, settling
+from routilux.runtime import away, backpressure, detaching, explaining, picture, posting, settling
 from routilux.runtime.activation import Activation
+from routilux.runtime.afterlife import Afterlife
 from routilux.runtime.cell import Cell
 from routilux.runtime.feeding import Feed, make_cells
 from routilux.runtime.mode import Mode
@@ -68,6 +69,7 @@ class JobRun:
         self.picture_lock = threading.Lock()  # one picture at a time
         self.rested = threading.Condition(self.lock)  # somebody waits until nothing runs
         self.mode = Mode.FROZEN  # until it starts
+        self.is_open = False  # the mode is OPEN; an attribute, since every activation asks
         self.work: list[None] = []
         self.running: list[Any] = []
         self.limbo: list[Any] = []  # at the gate, before a breakpoint, in line for a limit
@@ -96,13 +98,21 @@ class JobRun:
         self.work.append(None)
         with self.lock:
             if not self.is_stopping:
-                self.mode = Mode.OPEN
+                self._set_mode(Mode.OPEN)
             self.started = True
             feeds = [Feed(self, routine_id, slot, data) for routine_id, slot, data in inputs]
             settling.begin(self, [*self.restored_feeds, *feeds], keep_open)
         if self.limbo:
             self.flush_limbo()
         self.release_work()
+
+    def let_go(self) -> None:
+        """Cut the ties between job, run and cells: the job keeps what it knows, the rest is freed at once."""
+        detaching.detach(self)
+        self.job._host = Afterlife(self.flow_object, self.plan, self.clock, self.resources, self.interrupting)
+        cells, self.cells = self.cells, []
+        for cell in cells:
+            cell.dissolve()
 
     def cell(self, routine_id: str) -> Cell:
         """Find a cell.
@@ -113,6 +123,8 @@ class JobRun:
         index = self.plan.index.get(routine_id)
         if index is None:
             raise RoutineNotFoundError(routine_id, self.plan.index)
+        if not self.cells:
+            raise JobFinishedError(self.job.job_id, f"has no live routines any more: it is {self.job.status}")
         return self.cells[index]
 
     # --- the count ------------------------------------------------------------------------------------------
@@ -151,10 +163,14 @@ class JobRun:
 
     # --- the gate -------------------------------------------------------------------------------------------
 
+    def _set_mode(self, mode: Mode) -> None:
+        self.mode = mode
+        self.is_open = mode is Mode.OPEN
+
     @property
-    def is_open(self) -> bool:
-        """Whether new activations may start."""
-        return self.mode is Mode.OPEN
+    def is_live(self) -> bool:
+        """Whether the run is not over."""
+        return self.mode is not Mode.OVER
 
     @property
     def is_stopping(self) -> bool:
@@ -206,7 +222,7 @@ class JobRun:
     def close_gate(self, mode: Mode) -> None:
         """Let nothing start; emitters that wait for room go on."""
         with self.lock:
-            self.mode = mode
+            self._set_mode(mode)
             self.rested.notify_all()
         self.release_emitters()
 
@@ -215,7 +231,7 @@ class JobRun:
         with self.lock:
             if self.is_stopping:
                 return
-            self.mode = Mode.OPEN
+            self._set_mode(Mode.OPEN)
             self.work.append(None)
         self.flush_limbo()
         self.release_work()
@@ -299,7 +315,7 @@ class JobRun:
                 return False
             self.ending = (status, error)
             self.work.append(None)
-            self.mode = Mode.STOPPING
+            self._set_mode(Mode.STOPPING)
             timers, self.timers = self.timers, {}
             if error is not None:
                 self.job.error = error
@@ -348,7 +364,7 @@ class JobRun:
     def retire(self) -> None:
         """End a paused run without a final status: its job goes on in another one."""
         with self.lock:
-            self.mode = Mode.OVER
+            self._set_mode(Mode.OVER)
             timers, self.timers = self.timers, {}
         for timer in timers.values():
             timer.cancel()
@@ -357,6 +373,7 @@ class JobRun:
                 cell.armed[2].cancel()
         if self.on_over is not None:
             self.on_over(self)
+        self.let_go()
 
     def shut_door(self) -> bool:
         """Take no more posts."""
@@ -367,7 +384,7 @@ class JobRun:
         frame = current.get()
         return frame is not None and frame.job_state is self.job
 
-    def emit_from_outside(self, routine: Any, event: str, item: Any) -> None:
+    def emit_from_outside(self, job: JobState, routine: Any, event: str, item: Any) -> None:
         """Route an item on behalf of a routine, from code that is in no activation of it."""
         posting.emit_from_outside(self, routine, event, item)
 
@@ -396,9 +413,7 @@ class JobRun:
         record = self.job._records[routine_id].slots[slot].queue
         total = sum((record.drops or {}).values())
         if total == count or _is_round(total, count):
-            logger.warning(
-                "job %s: %s of %s.%s dropped so far (%s)", self.job.job_id, total, routine_id, slot, reason
-            )
+            logger.warning("job %s: %s of %s.%s dropped so far (%s)", self.job.job_id, total, routine_id, slot, reason)
         if self.observers:
             self.observe("on_items_dropped", routine_id, slot, reason, count)
 
@@ -429,7 +444,10 @@ class JobRun:
         backpressure.hold_back(self, activation, queue)
 
     def start_away(
-        self, activation: Activation, coroutine: Coroutine[Any, Any, Any], done: Callable[[Any, BaseException | None], None]
+        self,
+        activation: Activation,
+        coroutine: Coroutine[Any, Any, Any],
+        done: Callable[[Any, BaseException | None], None],
     ) -> Any:
         """Run a coroutine on the loop."""
         return away.start(self, activation, coroutine, done)
@@ -438,7 +456,7 @@ class JobRun:
         """Give an awaitable for room."""
         return away.room(self, activation)
 
-    def explain(self, routine_id: str) -> Explanation:
+    def explain(self, job: JobState, routine_id: str) -> Explanation:
         """Say why a routine runs or does not run now."""
         return explaining.explain(self, self.cell(routine_id))
 
@@ -453,11 +471,11 @@ class JobRun:
         except KeyError:
             raise ResourceNotFoundError(name, self.resources) from None
 
-    def picture(self, timeout: float | None, interrupted: bool) -> dict[str, Any]:
+    def picture(self, job: JobState, timeout: float | None, interrupted: bool) -> dict[str, Any]:
         """Give a consistent picture of the job."""
         return picture.take(self, timeout, interrupted)
 
-    async def finished(self) -> None:
+    async def finished(self, job: JobState) -> None:
         """Wait, on the loop of the caller, until this run is over."""
         await away.finished(self)
 

@@ -34,8 +34,11 @@ class Station(Protocol):
     ask_due: bool
     policy_attempt: int
     policy_pauses: bool
+    special: bool
     limiter: Any
     ticks: Any
+    history: Any
+    history_numbers: Any
 
     def tell(self, event: Any) -> None: ...
     def nudge(self) -> None: ...
@@ -55,9 +58,6 @@ def launch(cell: Station, activation: Activation) -> None:
     if cell.run.observers:
         _report_start(cell, activation)
     _go_on(cell, activation)
-    if activation.phase is Phase.RETURNED and activation.effects is None and not activation.counts:
-        if activation.timeout_error is None:
-            finish(cell, activation)
 
 
 def _go_on(cell: Station, activation: Activation) -> None:
@@ -101,7 +101,7 @@ def _come_back(cell: Station, activation: Activation, result: Any, error: BaseEx
     else:
         try:
             activation.yielded(None)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001  a boundary that cannot be reached is the logic's failure
             activation.fail(problem)
 
 
@@ -155,7 +155,7 @@ def _conclude(cell: Station, activation: Activation) -> bool:
     """Let a returned activation take effect; False while its outbox is not empty."""
     try:
         commit(cell, activation)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  a commit that cannot be made is the activation's failure
         activation.fail(error)
         return True
     if activation.counts:
@@ -209,27 +209,19 @@ def finish(cell: Station, activation: Activation) -> None:
     else:
         flights.remove(activation)
     activation.is_over = True
-    if activation.taken:
+    taken = activation.taken
+    if taken:
         cell.ask_due = True
     if activation.timer is not None:
         activation.timer.cancel()
     if cell.limiter is not None:
         cell.limiter.release()
+    activation.ended_at = now = cell.ticks()
     if activation.error is not None:
         return
-    now = cell.ticks()
-    cell.job._history.append(
-        now,
-        cell.routine_id,
-        "activated",
-        (
-            activation.number,
-            activation.attempt,
-            activation.started_at,
-            now,
-            [(queue.definition.name, [seqs for seqs, _ in records]) for queue, records in activation.taken],
-        ),
-    )
+    seqs = [(queue.name, [record[0] for record in records]) for queue, records in taken]
+    facts = (activation.number, activation.attempt, activation.started_at, now, seqs)
+    cell.history((next(cell.history_numbers), now, cell.routine_id, "activated", facts))
     if cell.run.observers:
         seconds = (now - activation.started_at) / 1e9
         emitted = activation.emitted or {}
@@ -310,8 +302,7 @@ def _skip(cell: Station, info: ErrorRecord, taken: Sequence[tuple[ItemQueue, lis
         with queue.lock:
             queue.count_drop("skipped", sum(len(chunk) for _, chunk in records))
     for queue in cell.queues:
-        _, emptied = queue.discard("skipped")
-        for outbox in emptied:
+        for outbox in queue.discard("skipped"):
             outbox.emptied(queue)
         cell.report_drops(queue)
     cell.record.wake = None
@@ -350,6 +341,7 @@ def begin_retry(cell: Station, activation: Activation, due: int) -> None:
 def policy_failed(cell: Station, error: Exception) -> None:
     """Do what the error handler says about a policy that raised; it has consumed nothing."""
     cell.policy_attempt += 1
+    cell.special = True
     info = record_error(cell, None, error)
     decision = decide(cell.plan.handler, cell.policy_attempt, error, cell.run.chance())
     _report_failure(cell, "", info, type(decision).__name__.lower())
@@ -384,9 +376,7 @@ def _report_failure(cell: Station, activation_id: str, info: ErrorRecord, answer
 
 def _report_start(cell: Station, activation: Activation) -> None:
     items = {queue.definition.name: [seq for seqs, _ in records for seq in seqs] for queue, records in activation.taken}
-    cell.run.observe(
-        "on_activation_started", cell.routine_id, activation.activation_id, activation.attempt, items
-    )
+    cell.run.observe("on_activation_started", cell.routine_id, activation.activation_id, activation.attempt, items)
 
 
 def report_decision(cell: Station) -> None:

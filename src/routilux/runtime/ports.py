@@ -19,7 +19,10 @@ class Runnable(Protocol):
 
     queued: bool
     ready: list[None]
-    priority: int
+
+    @property
+    def priority(self) -> int:
+        """Higher goes first."""
 
     def turn(self) -> None:
         """Run for a fair share."""

@@ -151,6 +151,7 @@ def activate(run: Any, routine_id: str) -> None:
         if run.is_stopping or cell.record.ended:
             raise JobFinishedError(run.job.job_id, f"routine {routine_id!r} has ended and cannot be activated")
         cell.forced += 1
+        cell.special = True
         cell.started = False if cell.is_source else cell.started
         cell.nudge()
 

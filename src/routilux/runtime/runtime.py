@@ -8,15 +8,17 @@ import os
 import random
 import secrets
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from routilux import rings
-from routilux.clock import SystemClock
 from routilux.clock import Clock as ClockPort
+from routilux.current import current
+from routilux.clock import SystemClock
 from routilux.errors import (
     DefinitionError,
+    JobFinishedError,
     JobNotFoundError,
     JobStateError,
     JobTimeoutError,
@@ -34,7 +36,6 @@ from routilux.runtime.dispatch import ThreadDispatcher
 from routilux.runtime.holding import Hold
 from routilux.runtime.job_run import JobRun
 from routilux.runtime.limits import Limit, Rate, RateLimit
-from routilux.runtime.mode import Mode
 from routilux.runtime.plan import FlowPlan, plan_of
 from routilux.runtime.ports import Dispatcher, Executor, Observer
 
@@ -98,9 +99,9 @@ class Runtime:
         self._pid = os.getpid()
         self._lock = threading.RLock()  # guards what follows
         self._changed = threading.Condition(self._lock)
-        self._runs: dict[str, JobRun] = {}
+        self._jobs: OrderedDict[str, JobState] = OrderedDict()  # all that are known
         self._unfinished: dict[str, JobRun] = {}
-        self._finished: deque[str] = deque()
+        self._ended: OrderedDict[str, None] = OrderedDict()  # in order of their end, to forget the oldest
         self._active: dict[int, int] = {}  # running jobs per limited flow
         self._lines: dict[int, deque[tuple[JobRun, Callable[[], None]]]] = {}
         self._closed = False
@@ -175,8 +176,8 @@ class Runtime:
         if given.flow_id != flow.flow_id:
             raise JobStateError(given.job_id, f"belongs to flow {given.flow_id!r}, not to {flow.flow_id!r}")
         with self._lock:
-            known = self._runs.get(given.job_id)
-            if known is not None and known.job is not given and known.mode is not Mode.OVER:
+            known = self._unfinished.get(given.job_id)
+            if known is not None and known.job is not given:
                 raise JobStateError(given.job_id, "is in this runtime already; cancel or forget that one first")
         detaching.prepare(given, self.clock, params)
         return given
@@ -202,9 +203,10 @@ class Runtime:
         key = id(run.flow_object)
         with self._lock:
             if self._closed:
-                raise RuntimeClosedError()
+                raise RuntimeClosedError
             run.job._host = run
-            self._runs[run.job.job_id] = run
+            self._jobs[run.job.job_id] = run.job
+            self._ended.pop(run.job.job_id, None)
             self._unfinished[run.job.job_id] = run
             if most is not None:
                 if self._active.get(key, 0) >= most:
@@ -214,7 +216,9 @@ class Runtime:
                 run.counted = True
         begin()
 
-    def _begin(self, run: JobRun, feeds: list[tuple[str, str, list[Any]]], keep_open: bool, timeout: float | None) -> None:
+    def _begin(
+        self, run: JobRun, feeds: list[tuple[str, str, list[Any]]], keep_open: bool, timeout: float | None
+    ) -> None:
         run.job._set_status(ExecutionStatus.RUNNING)
         run.tell()
         if timeout is not None:
@@ -228,8 +232,9 @@ class Runtime:
             job_id = run.job.job_id
             if self._unfinished.get(job_id) is run:
                 del self._unfinished[job_id]
-                self._finished.append(job_id)
-            self._forget_surplus()
+                self._ended[job_id] = None
+                while len(self._ended) > self.keep_finished:
+                    self._jobs.pop(self._ended.popitem(last=False)[0], None)
             key = id(run.flow_object)
             if run.counted:
                 run.counted = False
@@ -247,12 +252,6 @@ class Runtime:
         if begin is not None:
             begin()
 
-    def _forget_surplus(self) -> None:
-        while len(self._finished) > self.keep_finished:
-            job_id = self._finished.popleft()
-            if job_id not in self._unfinished and job_id not in self._finished:
-                self._runs.pop(job_id, None)
-
     # --- feeding --------------------------------------------------------------------------------------------
 
     def post(self, job_id: str, routine_id: str, slot: str, data: Any, timeout: float | None = None) -> None:
@@ -269,6 +268,8 @@ class Runtime:
 
     def close_job(self, job_id: str) -> bool:
         """Take no more posts for a job that was kept open; it ends when its work is done. False if it was not open."""
+        if self._job_of(job_id).status.is_final:
+            return False
         return self._run(job_id).shut_door()
 
     def repost(self, job_id: str, dead_letter_id: str) -> None:
@@ -303,8 +304,7 @@ class Runtime:
     def get_job(self, job_id: str) -> JobState | None:
         """Find a job, also one that ended lately; None if it is not known."""
         with self._lock:
-            run = self._runs.get(job_id)
-            return run.job if run is not None else None
+            return self._jobs.get(job_id)
 
     def list_jobs(self, status: str | ExecutionStatus | None = None) -> list[JobState]:
         """List jobs in the order of their start, all or those of one status.
@@ -314,7 +314,7 @@ class Runtime:
         """
         wanted = None if status is None else ExecutionStatus(status)
         with self._lock:
-            jobs = [run.job for run in self._runs.values()]
+            jobs = list(self._jobs.values())
         return [job for job in jobs if wanted is None or job.status is wanted]
 
     def wait_for_job(self, job_id: str, timeout: float | None = None) -> bool:
@@ -324,12 +324,12 @@ class Runtime:
             JobNotFoundError: it is not known.
             WaitWouldDeadlockError: a logic asks, and the wait could never end.
         """
-        run = self._run(job_id)
-        if run.job.status.is_final and not run.job._news:
+        job = self._job_of(job_id)
+        if job.status.is_final and not job._news:
             return True
-        granted = self._may_wait(run)
+        granted = self._may_wait(job)
         try:
-            return run.job.wait_until(lambda: run.job.status.is_final, timeout)
+            return job.wait_until(lambda: job.status.is_final, timeout)
         finally:
             if granted:
                 self._dispatcher.end_wait()
@@ -341,33 +341,48 @@ class Runtime:
         with self._changed:
             return self._changed.wait_for(lambda: not self._unfinished, timeout)
 
-    def _may_wait(self, run: JobRun) -> bool:
+    def _may_wait(self, job: JobState) -> bool:
         if not self._dispatcher.is_worker():
             return False
-        if run.is_mine():
-            raise WaitWouldDeadlockError(run.job.job_id, "the logic that waits belongs to it")
+        frame = current.get()
+        if frame is not None and frame.job_state is job:
+            raise WaitWouldDeadlockError(job.job_id, "the logic that waits belongs to it")
         if not self._dispatcher.begin_wait():
-            raise WaitWouldDeadlockError(run.job.job_id, "no worker would be left to run it")
+            raise WaitWouldDeadlockError(job.job_id, "no worker would be left to run it")
         return True
 
-    def _run(self, job_id: str) -> JobRun:
+    def _job_of(self, job_id: str) -> JobState:
         with self._lock:
-            run = self._runs.get(job_id)
-        if run is None:
+            job = self._jobs.get(job_id)
+        if job is None:
             raise JobNotFoundError(job_id)
+        return job
+
+    def _run(self, job_id: str) -> JobRun:
+        """Find the run of a job that has not ended.
+
+        Raises:
+            JobFinishedError: it has ended.
+            JobNotFoundError: it is not known.
+        """
+        with self._lock:
+            run = self._unfinished.get(job_id)
+        if run is None:
+            raise JobFinishedError(job_id, f"has ended: it is {self._job_of(job_id).status}")
         return run
 
     def explain_all(self, job_id: str) -> list[Explanation]:
         """Say why a job is not finished: every routine that has not ended, in order of the flow."""
-        run = self._run(job_id)
-        return [run.explain(cell.routine_id) for cell in run.cells if not cell.record.ended]
+        job = self._job_of(job_id)
+        return [job.explain(routine_id) for routine_id, record in list(job._records.items()) if not record.ended]
 
     # --- control --------------------------------------------------------------------------------------------
 
     def cancel_job(self, job_id: str) -> bool:
         """Cancel a job: nothing new starts, it ends within the grace. False if it had ended or was ending."""
-        run = self._run(job_id)
-        return run.stop(ExecutionStatus.CANCELLED, None, self.grace_seconds)
+        if self._job_of(job_id).status.is_final:
+            return False
+        return self._run(job_id).stop(ExecutionStatus.CANCELLED, None, self.grace_seconds)
 
     def pause_job(self, job_id: str, timeout: float | None = None) -> bool:
         """Let a job come to rest: nothing new starts; it is paused once all that runs reached a boundary.
@@ -385,9 +400,13 @@ class Runtime:
 
     def resume_job(self, job_id: str) -> bool:
         """Let a paused job go on. False if it is not paused."""
+        if self._job_of(job_id).status.is_final:
+            return False
         return self._run(job_id).resume()
 
-    def hold_routine(self, job_id: str, routine_id: str, when: Callable[[dict[str, list[Any]]], Any] | None = None) -> None:
+    def hold_routine(
+        self, job_id: str, routine_id: str, when: Callable[[dict[str, list[Any]]], Any] | None = None
+    ) -> None:
         """Stop a routine before its next activation, or the next one whose items meet ``when``; the rest goes on."""
         run = self._run(job_id)
         cell = run.cell(routine_id)
@@ -421,11 +440,12 @@ class Runtime:
         Raises:
             JobStateError: it has not ended.
         """
-        run = self._run(job_id)
+        job = self._job_of(job_id)
         with self._lock:
             if job_id in self._unfinished:
-                raise JobStateError(job_id, f"is {run.job.status}; cancel it first")
-            self._runs.pop(job_id, None)
+                raise JobStateError(job_id, f"is {job.status}; cancel it first")
+            self._jobs.pop(job_id, None)
+            self._ended.pop(job_id, None)
 
     # --- the end --------------------------------------------------------------------------------------------
 
@@ -476,7 +496,7 @@ class Runtime:
         if os.getpid() != self._pid:
             raise RuntimeClosedError("it was made in another process, and threads do not survive a fork")
         if self._closed:
-            raise RuntimeClosedError()
+            raise RuntimeClosedError
 
     def _loop(self) -> Executor:
         with self._lock:
@@ -498,5 +518,3 @@ class Runtime:
 def _time_out(run: JobRun, timeout: float) -> None:
     problem = JobTimeoutError(run.job.job_id, timeout)
     run.stop(ExecutionStatus.FAILED, ErrorRecord(type(problem).__name__, str(problem)), run.grace_seconds)
-
-

@@ -202,7 +202,9 @@ def drop_one(run: Any) -> bool:
         if queue.limit == queue.definition.max_queue_length:
             logger.warning(
                 "job %s: slot %s.%s grows beyond its length, or nothing could go on",
-                run.job.job_id, queue.routine_id, queue.definition.name,
+                run.job.job_id,
+                queue.routine_id,
+                queue.definition.name,
             )
         for outbox in queue.stretch():
             outbox.emptied(queue)
@@ -228,7 +230,7 @@ def _finalize(run: Any) -> None:
     """Set the final status. Call it with the lock held."""
     job = run.job
     status, error = run.ending or (ExecutionStatus.COMPLETED, None)
-    run.mode = Mode.OVER
+    run.close_gate(Mode.OVER)
     for timer in run.timers.values():
         timer.cancel()
     run.timers.clear()
@@ -257,7 +259,9 @@ def _leftovers_of(run: Any) -> list[Leftover]:
         for queue in cell.queues:
             count = queue.waiting + queue.parked_count
             if count:
-                found.append(Leftover(cell.routine_id, queue.definition.name, count, str(explaining.explain(run, cell))))
+                found.append(
+                    Leftover(cell.routine_id, queue.definition.name, count, str(explaining.explain(run, cell)))
+                )
     return found
 
 
@@ -265,6 +269,7 @@ def _after_the_end(run: Any) -> None:
     logger.info("job %s of %s ended: %s", run.job.job_id, run.job.flow_id, run.job.status)
     if run.on_over is not None:
         run.on_over(run)
+    run.let_go()
     run.tell()
 
 
