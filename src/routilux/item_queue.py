@@ -435,10 +435,10 @@ class ItemQueue:
         for seqs, chunk in reversed(records):
             size = len(chunk)
             cursor = self.cursor
-            if not self.held and cursor >= size and self._base + cursor == seqs[-1] + 1:
-                if seqs[-1] - seqs[0] == size - 1 and self.items[cursor - 1] is chunk[-1]:
-                    self.cursor -= size
-                    continue
+            is_last_taken = not self.held and cursor >= size and self.items[cursor - 1] is chunk[-1]
+            if is_last_taken and seqs[-1] - seqs[0] == size - 1 and self._base + cursor == seqs[-1] + 1:
+                self.cursor -= size
+                continue
             held = self.hold_all()
             held.update(zip(seqs, chunk, strict=True))
             self.held = OrderedDict(sorted(held.items()))

@@ -232,9 +232,10 @@ class JobData:
 
     def _append(self, scope: Any, key: str, value: Any) -> None:
         def apply(state: dict[str, Any]) -> None:
-            found = state.get(key)
+            found: list[Any] | None = state.get(key)
             if found is None or self._own_lists.get((scope, key)) is not found:
-                found = state[key] = list(found or ())
+                found = list(found or ())
+                state[key] = found
                 if state is self._namespace(scope):  # only a committed list is ours to grow in place
                     self._own_lists[scope, key] = found
             found.append(value)

@@ -73,7 +73,7 @@ def abandon(run: Any, activation: Activation) -> None:
     with run.lock:
         if activation.is_abandoned:
             return
-        entry = next((busy for busy in run.running if busy is activation or busy is cell), None)
+        entry: Any = next((busy for busy in run.running if busy is activation or busy is cell), None)
         if entry is None:
             return
         activation.is_abandoned = True

@@ -52,10 +52,10 @@ class Cell:
         "history_numbers",
         "hold",
         "inbox",
+        "is_plain",
         "is_source",
         "job",
         "keeps_alive",
-        "is_plain",
         "keyword_values",
         "limiter",
         "logic",
@@ -103,6 +103,20 @@ class Cell:
         self.routes: dict[str, Any] = {}
         self.feeders: dict[str, int] = {}
         self.open_slots = len(self.queues)
+        self.hold: Hold | None = None
+        self._lie_idle()
+        keywords = {"job_state": run.job, "routine": self.routine, "policy_message": None}
+        self.keyword_values = {name: keywords[name] for name in plan.keywords}
+        self.wants_message = "policy_message" in plan.keywords
+        self.make_activation: Callable[[Any], Activation] = self._kind()
+        self.logic = definition.logic
+        self.history, self.history_numbers = run.job.history_door()
+        self.slot_names = plan.slot_names
+        self.is_plain = self.width == 1 and definition.timeout is None and not run.observers and not plan.is_atomic
+        self.special = bool(run.observers)
+        self.limiter = run.limiter(definition.limit) if definition.limit is not None else None
+
+    def _lie_idle(self) -> None:
         self.token: list[None] = [None]
         self.ready: list[None] = []
         self.dirty = False
@@ -119,17 +133,6 @@ class Cell:
         self.clock_ended = False
         self.policy_attempt = 0
         self.policy_pauses = False
-        self.hold: Hold | None = None
-        self.special = bool(run.observers)
-        self.limiter = run.limiter(definition.limit) if definition.limit is not None else None
-        keywords = {"job_state": run.job, "routine": self.routine, "policy_message": None}
-        self.keyword_values = {name: keywords[name] for name in plan.keywords}
-        self.wants_message = "policy_message" in plan.keywords
-        self.make_activation: Callable[[Any], Activation] = self._kind()
-        self.logic = definition.logic
-        self.history, self.history_numbers = run.job.history_door()
-        self.slot_names = plan.slot_names
-        self.is_plain = self.width == 1 and definition.timeout is None and not run.observers and not plan.is_atomic
 
     def _kind(self) -> Callable[[Any], Activation]:
         atomic = self.plan.is_atomic
@@ -215,38 +218,55 @@ class Cell:
                 self._hear()
             if flights:
                 outcome.tend(self)
-            if not run.is_open:
-                if run.is_stopping:
-                    return Next.REST
-                if run.wait_at_gate(self):
-                    return Next.LIMBO
+            busy = len(flights) >= self.width
+            if not (run.is_open and self.ask_due) or busy or self.policy_pauses or self.record.ended:
+                following = self._stop_here()
+                if following is not None:
+                    return following
                 continue
-            if not self.ask_due or len(flights) >= self.width or self.policy_pauses or self.record.ended:
-                if not self.open_slots and not self.ask_due:
-                    self._maybe_end()
-                return Next.REST
             if self.limiter is not None and not self.limiter.acquire(self):
                 return Next.LIMBO
             self.ask_due = False
             activation = self._decide()
             if activation is None:
-                if self.limiter is not None:
-                    self.limiter.release()
-                hold = self.hold
-                if hold is not None and hold.is_standing:
-                    self.ask_due = True
-                    return self._stand(hold)
+                following = self._after_no()
+                if following is not None:
+                    return following
                 continue
-            if self.is_plain:
-                activation.nested = self.nested
-                activation.execute()
-                if activation.phase is Phase.RETURNED and not activation.counts:
-                    outcome.finish(self, activation)
-            else:
-                outcome.launch(self, activation)
+            self._begin_logic(activation)
             share -= 1
             if not share or activation.ended_at > until:
                 return Next.AGAIN
+
+    def _stop_here(self) -> Next | None:
+        """Say how to leave a turn in which nothing can start; None if the gate opened meanwhile."""
+        run = self.run
+        if not run.is_open:
+            if run.is_stopping:
+                return Next.REST
+            return Next.LIMBO if run.wait_at_gate(self) else None
+        if not self.open_slots and not self.ask_due:
+            self._maybe_end()
+        return Next.REST
+
+    def _after_no(self) -> Next | None:
+        """Give back what was taken for an activation that does not come."""
+        if self.limiter is not None:
+            self.limiter.cancel()
+        hold = self.hold
+        if hold is None or not hold.is_standing:
+            return None
+        self.ask_due = True
+        return self._stand(hold)
+
+    def _begin_logic(self, activation: Activation) -> None:
+        if not self.is_plain:
+            outcome.launch(self, activation)
+            return
+        activation.nested = self.nested
+        activation.execute()
+        if activation.phase is Phase.RETURNED and not activation.counts:
+            outcome.finish(self, activation)
 
     def _hear(self) -> None:
         while self.inbox:

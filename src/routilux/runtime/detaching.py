@@ -92,7 +92,7 @@ def prepare(job: JobState, clock: Clock, params: Mapping[str, Any] | None) -> No
 
 def attach(run: Any) -> None:
     """Give a new run what its job had under way: activations to go on with, and items that wait for room."""
-    owners: dict[str | None, Any] = {}
+    owners: dict[Any, Any] = {}
     for cell in run.cells:
         pending, cell.record.pending = cell.record.pending, ()
         for stored in pending:
@@ -103,7 +103,7 @@ def attach(run: Any) -> None:
     for item in parked:
         owner = owners.get(item.owner)
         if owner is None:
-            owner = owners.setdefault((INPUTS, item.routine_id, item.slot), Feed(run, item.routine_id, item.slot, []))  # type: ignore[arg-type]
+            owner = owners.setdefault((INPUTS, item.routine_id, item.slot), Feed(run, item.routine_id, item.slot, []))
         _park(run, item, owner)
     run.restored_feeds = [owner for owner in owners.values() if isinstance(owner, Feed)]
 

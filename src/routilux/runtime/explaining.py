@@ -9,12 +9,11 @@ from typing import Any
 from routilux.clock import to_datetime
 from routilux.explanation import Explanation, SlotSituation
 from routilux.runtime.activation import Phase
-from routilux.runtime.cell import Cell
 from routilux.runtime.mode import Mode
 from routilux.runtime.outcome import conditions_of, decision_record
 
 
-def explain(run: Any, cell: Cell) -> Explanation:
+def explain(run: Any, cell: Any) -> Explanation:
     """Explain one routine of a run."""
     decisions = list(cell.record.decisions)
     last = decisions[-1] if decisions else None
@@ -37,7 +36,7 @@ def _at(run: Any, ticks: int) -> datetime:
     return to_datetime(run.clock.epoch_ns(ticks))
 
 
-def _status(run: Any, cell: Cell, last: Any) -> tuple[str, list[str]]:
+def _status(run: Any, cell: Any, last: Any) -> tuple[str, list[str]]:
     notes = [_flight_note(run, activation) for activation in cell.flights]
     if cell.record.skipped:
         return "is out of service (skipped after an error)", notes
@@ -81,7 +80,7 @@ def _flight_note(run: Any, activation: Any) -> str:
             return f"{name} runs {since} (attempt {activation.attempt})"
 
 
-def _situation(run: Any, cell: Cell, name: str) -> SlotSituation:
+def _situation(run: Any, cell: Any, name: str) -> SlotSituation:
     queue = cell.record.slots[name].queue
     first = queue.peek_first()
     return SlotSituation(
@@ -94,7 +93,7 @@ def _situation(run: Any, cell: Cell, name: str) -> SlotSituation:
     )
 
 
-def _producers(run: Any, cell: Cell, name: str) -> tuple[str, ...]:
+def _producers(run: Any, cell: Any, name: str) -> tuple[str, ...]:
     alive = [run.cells[index] for index in cell.plan.feeders[name] if not run.cells[index].record.ended]
     found = [f"{feeder.routine_id!r}, which {_brief(run, feeder)}" for feeder in alive]
     if run.door_open:
@@ -102,12 +101,12 @@ def _producers(run: Any, cell: Cell, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _brief(run: Any, cell: Cell) -> str:
+def _brief(run: Any, cell: Any) -> str:
     last = cell.record.decisions[-1] if cell.record.decisions else None
     return _status(run, cell, last)[0]
 
 
-def _advice(run: Any, cell: Cell, slots: tuple[SlotSituation, ...]) -> str:
+def _advice(run: Any, cell: Any, slots: tuple[SlotSituation, ...]) -> str:
     holding = any(slot.waiting for slot in slots)
     starved = [slot for slot in slots if not slot.waiting and slot.is_closed]
     if not holding or not starved or cell.record.skipped:

@@ -267,9 +267,9 @@ class JobRun:
     def check_rest(self) -> None:
         """Look whether what was waited for has come: nothing runs any more."""
         with self.lock:
-            if self.is_at_rest():
-                if self.mode is Mode.PAUSED and self.job._status is ExecutionStatus.RUNNING:
-                    self.job._set_status(ExecutionStatus.PAUSED)
+            pausing = self.mode is Mode.PAUSED and self.job._status is ExecutionStatus.RUNNING
+            if pausing and self.is_at_rest():
+                self.job._set_status(ExecutionStatus.PAUSED)
             self.rested.notify_all()
         self.tell()
 
@@ -486,5 +486,5 @@ def _no_limits(name: str) -> Any:
 
 def _is_round(total: int, count: int) -> bool:
     """Whether a power of ten was passed: one line per magnitude, not a flood."""
-    power = 10 ** (len(str(total)) - 1)
+    power: int = 10 ** (len(str(total)) - 1)
     return total - count < power <= total

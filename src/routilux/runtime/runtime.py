@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from routilux import rings
 from routilux.clock import Clock as ClockPort
-from routilux.current import current
 from routilux.clock import SystemClock
+from routilux.current import current
 from routilux.errors import (
     DefinitionError,
     JobFinishedError,

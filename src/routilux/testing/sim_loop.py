@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any
 
 from routilux.engines.async_loop import LoopTask, complete
@@ -21,17 +22,23 @@ class _ManualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._manual.ticks() / 1e9
 
-    def call_soon(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
+    def call_soon(  # type: ignore[override]  # typeshed ties callback and arguments together
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         self.busy = True
-        return super().call_soon(*args, **kwargs)
+        return super().call_soon(callback, *args, context=context)
 
-    def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> asyncio.Handle:
+    def call_soon_threadsafe(  # type: ignore[override]  # the same
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
         self.busy = True
-        return super().call_soon_threadsafe(*args, **kwargs)
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
-    def call_at(self, when: float, *args: Any, **kwargs: Any) -> asyncio.TimerHandle:
+    def call_at(  # type: ignore[override]  # the same
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
         self._dispatcher.at(round(when * 1e9), self._make_busy)
-        return super().call_at(when, *args, **kwargs)
+        return super().call_at(when, callback, *args, context=context)
 
     def run_one_round(self) -> None:
         """Run the callbacks that are ready, and return."""
