@@ -8,6 +8,8 @@ from routilux.definition import Connection, OnFull, OnLeftover
 from routilux.errors import (
     ActivationEndedError,
     ActivationTimeoutError,
+    BadTypeError,
+    BadValueError,
     CodecError,
     DeadLetterNotFoundError,
     DefinitionError,
@@ -72,6 +74,8 @@ logging.getLogger(__name__).addHandler(logging.NullHandler())
 __all__ = [
     "ActivationEndedError",
     "ActivationTimeoutError",
+    "BadTypeError",
+    "BadValueError",
     "CodecError",
     "Condition",
     "Connection",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
+from routilux.errors import BadTypeError, BadValueError
 from routilux.logic import LogicShape
 from routilux.recovery import DEFAULT_HANDLER, ErrorHandler
 
@@ -48,16 +49,16 @@ class SlotDefinition:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"a slot needs a name, not {self.name!r}")
+            raise BadValueError(f"a slot needs a name, not {self.name!r}")
         length = self.max_queue_length
         if length is not None and (isinstance(length, bool) or not isinstance(length, int)):
-            raise TypeError(f"max_queue_length of slot {self.name!r} must be an int or None, not {length!r}")
+            raise BadTypeError(f"max_queue_length of slot {self.name!r} must be an int or None, not {length!r}")
         if length is not None and length < 1:
-            raise ValueError(f"max_queue_length of slot {self.name!r} must be at least 1, not {length}")
+            raise BadValueError(f"max_queue_length of slot {self.name!r} must be at least 1, not {length}")
         if isinstance(self.watermark, bool) or not isinstance(self.watermark, int | float):
-            raise TypeError(f"watermark of slot {self.name!r} must be a number, not {self.watermark!r}")
+            raise BadTypeError(f"watermark of slot {self.name!r} must be a number, not {self.watermark!r}")
         if not 0 < self.watermark <= 1:
-            raise ValueError(f"watermark of slot {self.name!r} must be in (0, 1], not {self.watermark!r}")
+            raise BadValueError(f"watermark of slot {self.name!r} must be in (0, 1], not {self.watermark!r}")
         object.__setattr__(self, "on_full", choice(OnFull, self.on_full, f"on_full of slot {self.name!r}"))
 
 
@@ -67,7 +68,7 @@ def choice(kind: type[_Choice], value: str, what: str) -> _Choice:
         return kind(value)
     except ValueError:
         known = ", ".join(repr(str(member)) for member in kind)
-        raise ValueError(f"{what} must be one of {known}, not {value!r}") from None
+        raise BadValueError(f"{what} must be one of {known}, not {value!r}") from None
 
 
 @dataclass(frozen=True, slots=True)

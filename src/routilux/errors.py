@@ -29,6 +29,8 @@
     ├── WaitWouldDeadlockError (RuntimeError)
     ├── RuntimeClosedError (RuntimeError)   the runtime was shut down, or belongs to another process
     ├── CodecError (ValueError)             a value that cannot be stored
+    ├── BadValueError (ValueError)          an argument out of its range
+    ├── BadTypeError (TypeError)            an argument of the wrong kind
     └── EngineError (RuntimeError)          a fault of Routilux itself
 
 Facts are fields; the message is built from them and says what to do. All survive pickling.
@@ -45,6 +47,14 @@ def names(known: Iterable[str]) -> str:
 
 class RoutiluxError(Exception):
     """Everything that Routilux raises on its own account."""
+
+
+class BadValueError(RoutiluxError, ValueError):
+    """An argument has a value that makes no sense; the message says which are allowed."""
+
+
+class BadTypeError(RoutiluxError, TypeError):
+    """An argument is of the wrong kind."""
 
 
 class DefinitionError(RoutiluxError, ValueError):

@@ -9,6 +9,12 @@ from datetime import datetime
 from typing import Any
 
 
+class Note(str):
+    """Facts that the engine itself has to tell, where no policy decided."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One condition of a decision: what was found against what is needed. Conditions may nest."""

@@ -10,6 +10,8 @@ from routilux import checks
 from routilux.checks import Finding
 from routilux.definition import Connection, FlowDefinition, OnLeftover, RoutineDefinition, SlotDefinition, choice
 from routilux.errors import (
+    BadTypeError,
+    BadValueError,
     DuplicateNameError,
     FrozenFlowError,
     InvalidFlowError,
@@ -45,7 +47,7 @@ class Flow:
         on_leftover: OnLeftover | str = OnLeftover.WARN,
     ) -> None:
         if not isinstance(flow_id, str) or not flow_id:
-            raise ValueError(f"a flow needs an id, not {flow_id!r}")
+            raise BadValueError(f"a flow needs an id, not {flow_id!r}")
         self.flow_id = flow_id
         self.max_running_jobs = None if max_running_jobs is None else positive(max_running_jobs, "max_running_jobs")
         self.max_workers = None if max_workers is None else positive(max_workers, "max_workers")
@@ -67,10 +69,10 @@ class Flow:
         """
         self._change("add a routine")
         if not isinstance(routine, Routine):
-            raise TypeError(f"add_routine takes a Routine, not {routine!r}; decorate a function with @routine")
+            raise BadTypeError(f"add_routine takes a Routine, not {routine!r}; decorate a function with @routine")
         name = routine.name if routine_id is None else routine_id
         if not isinstance(name, str) or not name:
-            raise ValueError(f"a routine id is a non-empty string, not {name!r}")
+            raise BadValueError(f"a routine id is a non-empty string, not {name!r}")
         if name in self._routines:
             raise DuplicateNameError("routine", name, "choose another routine_id")
         self._routines[name] = routine
@@ -87,11 +89,13 @@ class Flow:
         """
         self._change("connect")
         for routine_id in (source_id, target_id):
+            if not isinstance(routine_id, str):
+                raise BadTypeError(f"connect takes routine ids, which are strings, not {routine_id!r}")
             if routine_id not in self._routines:
                 raise RoutineNotFoundError(routine_id, self._routines)
         for text, what in ((event, "event"), (slot, "slot")):
             if not isinstance(text, str) or not text:
-                raise ValueError(f"{what} must be a non-empty string, not {text!r}")
+                raise BadValueError(f"{what} must be a non-empty string, not {text!r}")
         source, target = self._routines[source_id], self._routines[target_id]
         if source.declares_events and event not in source.events:
             raise UnknownEventError(source_id, event, source.events)
@@ -173,19 +177,29 @@ class Flow:
         """Find all problems at once: errors keep the flow from running, warnings do not."""
         return checks.check(self.definition)
 
-    def freeze(self) -> FlowDefinition:
-        """Check and freeze: from now on the flow and its routines cannot be changed.
+    def checked(self) -> FlowDefinition:
+        """Give the definition if the flow can run.
 
         Raises:
-            InvalidFlowError: it cannot run; with all findings. It is not frozen then.
+            InvalidFlowError: it cannot; with all findings that say why.
+        """
+        if self._frozen is not None:
+            return self._frozen
+        definition = self.definition
+        errors = [finding for finding in checks.check(definition) if finding.is_error]
+        if errors:
+            raise InvalidFlowError(self.flow_id, errors)
+        return definition
+
+    def freeze(self, definition: FlowDefinition | None = None) -> FlowDefinition:
+        """Freeze: from now on the flow and its routines cannot be changed. Warnings are logged.
+
+        Raises:
+            InvalidFlowError: it cannot run. It is not frozen then.
         """
         if self._frozen is None:
-            definition = self.definition
-            findings = checks.check(definition)
-            if any(finding.is_error for finding in findings):
-                raise InvalidFlowError(self.flow_id, [finding for finding in findings if finding.is_error])
-            checks.log(self.flow_id, findings)
-            self._frozen = definition
+            self._frozen = definition or self.checked()
+            checks.log(self.flow_id, checks.check(self._frozen))
             for routine in self._routines.values():
                 routine._freeze(self.flow_id)
         return self._frozen

@@ -17,7 +17,8 @@ looks for parked items; a producer parks an item, then looks at it again: one of
 import sys
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from routilux.clock import Clock
@@ -66,6 +67,7 @@ class ItemQueue:
         "held",
         "is_closed",
         "items",
+        "lent",
         "limit",
         "line",
         "lock",
@@ -91,6 +93,7 @@ class ItemQueue:
         self.cursor = 0  # index of the first waiting item in items, as the consumer sees it
         self._committed = 0  # the same less the held ones, as producers see it
         self.held: OrderedDict[int, Item] | None = None
+        self.lent: set[int] | None = None  # numbers of held items that the policy took, until it has answered
         self.done: list[Done] = []  # consumed: when, numbers, items
         self.taken: list[Taken] | None = None  # what the policy took so far; None: nobody is asking
         self.parked: deque[tuple[Any, int, str, Any, Outbox]] | None = None
@@ -132,7 +135,11 @@ class ItemQueue:
         """How many items nobody consumed yet, parked ones not counted."""
         held = self.held
         count = len(self.items) - self.cursor
-        return count + len(held) if held else count
+        if held:
+            count += len(held)
+            if self.lent:
+                count -= len(self.lent)
+        return count
 
     @property
     def next_seq(self) -> int:
@@ -278,14 +285,7 @@ class ItemQueue:
         return chunk
 
     def _take_held(self, count: int | None) -> list[Item]:
-        held = self.held
-        assert held is not None
-        number = len(held) if count is None else min(count, len(held))
-        pairs = [held.popitem(last=False) for _ in range(number)]
-        chunk = [item for _, item in pairs]
-        if pairs:
-            self._note([seq for seq, _ in pairs], chunk)
-        return chunk
+        return self._lend(islice(self._held_pairs(), count))
 
     def take_one(self) -> Any:
         """Take the data of the oldest waiting item, of which there is one, while the policy is asked."""
@@ -305,17 +305,37 @@ class ItemQueue:
 
     def take_seqs(self, seqs: Iterable[int]) -> list[Item]:
         """Take waiting items by number, wherever they stand; numbers that do not wait are passed over."""
-        found = self.pull(seqs)
+        held = self.hold_all()
+        lent = self.lent or ()
+        wanted = [seq for seq in sorted(set(seqs)) if seq in held and seq not in lent]
+        return self._lend((seq, held[seq]) for seq in wanted)
+
+    def _lend(self, pairs: Iterable[tuple[int, Item]]) -> list[Item]:
+        """Take held items: for good, or until the policy has answered."""
+        assert self.held is not None
+        found = list(pairs)
+        seqs = [seq for seq, _ in found]
+        chunk = [item for _, item in found]
         if found:
-            self._note([seq for seq, _ in found], [item for _, item in found])
-        return [item for _, item in found]
+            self._note(seqs, chunk)
+        if self.taken is None:
+            for seq in seqs:
+                del self.held[seq]
+        else:
+            self.lent = (self.lent or set()).union(seqs)
+        return chunk
+
+    def _held_pairs(self) -> Iterator[tuple[int, Item]]:
+        """Give held items that are not lent, oldest first."""
+        lent = self.lent
+        pairs = iter((self.held or {}).items())
+        return (pair for pair in pairs if pair[0] not in lent) if lent else pairs
 
     def pull(self, seqs: Iterable[int]) -> list[tuple[int, Item]]:
         """Remove waiting items by number, without a record."""
         held = self.hold_all()
-        found = [(seq, held.pop(seq)) for seq in seqs if seq in held]
-        found.sort(key=lambda pair: pair[0])
-        return found
+        lent = self.lent or ()
+        return [(seq, held.pop(seq)) for seq in sorted(set(seqs)) if seq in held and seq not in lent]
 
     def hold_all(self) -> OrderedDict[int, Item]:
         """Move every waiting item into ``held``, in order."""
@@ -338,16 +358,18 @@ class ItemQueue:
 
     def peek(self, start: int = 0, count: int | None = None) -> list[tuple[int, Item]]:
         """Look at waiting items with their numbers, oldest first."""
-        found: list[tuple[int, Item]] = list(self.held.items()) if self.held else []
+        stop = self.waiting if count is None else min(self.waiting, start + count)
+        found = list(islice(self._held_pairs(), start, stop))
+        first = len(self.items) - self.waiting  # where the first waiting item would stand in the list
         base = self._base
-        found.extend((base + index, self.items[index]) for index in range(self.cursor, len(self.items)))
-        return found[start:] if count is None else found[start : start + count]
+        for index in range(max(self.cursor, first + start), first + stop):
+            found.append((base + index, self.items[index]))
+        return found
 
     def peek_first(self) -> tuple[int, Item] | None:
         """Look at the oldest waiting item, at a cost that does not grow."""
-        if self.held:
-            seq = next(iter(self.held))
-            return seq, self.held[seq]
+        for pair in self._held_pairs():
+            return pair
         cursor = self.cursor
         return (self._base + cursor, self.items[cursor]) if cursor < len(self.items) else None
 
@@ -355,9 +377,10 @@ class ItemQueue:
         """Look at the newest waiting item, at a cost that does not grow."""
         if self.cursor < len(self.items):
             return self._base + len(self.items) - 1, self.items[-1]
-        if self.held:
-            seq = next(reversed(self.held))
-            return seq, self.held[seq]
+        for seq in reversed(self.held or ()):
+            if seq not in (self.lent or ()):
+                assert self.held is not None
+                return seq, self.held[seq]
         return None
 
     def peek_since(self, seq: int) -> list[tuple[int, Item]]:
@@ -369,13 +392,14 @@ class ItemQueue:
             if number < seq:
                 break
             assert self.held is not None
-            older.append((number, self.held[number]))
+            if number not in (self.lent or ()):
+                older.append((number, self.held[number]))
         return older[::-1] + found
 
     def waiting_item(self, seq: int) -> Item | None:
         """Look at one waiting item by its number."""
         if self.held and seq in self.held:
-            return self.held[seq]
+            return None if seq in (self.lent or ()) else self.held[seq]
         index = seq - self._base
         return self.items[index] if self.cursor <= index < len(self.items) else None
 
@@ -402,6 +426,11 @@ class ItemQueue:
         for seqs, chunk in taken:
             done.append((at, seqs, chunk))
         cursor = self.cursor
+        if self.lent:
+            assert self.held is not None
+            for seq in self.lent:
+                del self.held[seq]
+            self.lent = None
         if self.held is None:
             self._committed = cursor
             if not self.parked and (cursor < COMPACT or cursor * 2 < len(self.items)):
@@ -415,7 +444,8 @@ class ItemQueue:
         self.taken = None
         if taken:
             with self.lock:
-                self._restore(taken)
+                lent, self.lent = self.lent or (), None
+                self._restore([record for record in taken if record[0][0] not in lent])
                 if self.definition.on_full is OnFull.DROP_OLDEST:
                     while self.waiting > self.limit:
                         self._drop_oldest()
@@ -440,8 +470,12 @@ class ItemQueue:
                 self.cursor -= size
                 continue
             held = self.hold_all()
-            held.update(zip(seqs, chunk, strict=True))
-            self.held = OrderedDict(sorted(held.items()))
+            in_front = not held or seqs[-1] < next(iter(held))
+            for seq, item in zip(reversed(seqs), reversed(chunk), strict=True):
+                held[seq] = item
+                held.move_to_end(seq, last=False)
+            if not in_front:
+                self.held = OrderedDict(sorted(held.items()))
 
     def settle(self) -> list[Outbox]:
         """Reckon anew after something was taken or put back. Call it with the lock held."""
@@ -504,8 +538,9 @@ class ItemQueue:
         return count
 
     def _drop_oldest(self) -> None:
-        if self.held:
-            self.held.popitem(last=False)
+        first = next(self._held_pairs(), None)
+        if first is not None and self.held:
+            del self.held[first[0]]
         elif self.cursor < len(self.items):
             self.cursor += 1
         self._forgotten += 1
@@ -536,7 +571,7 @@ class ItemQueue:
             self.discarding = reason
             waiting = self.waiting
             count = waiting + self.parked_count
-            self.held = None
+            self.held = self.lent = None
             self.cursor = len(self.items)
             self._forgotten += waiting
             emptied: list[Outbox] = []

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from routilux.clock import SYSTEM_CLOCK, Clock, to_datetime
 from routilux.current import current
-from routilux.errors import NoActivationError, RoutineNotFoundError
+from routilux.errors import BadValueError, NoActivationError, RoutineNotFoundError
 from routilux.explanation import Explanation
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus, Leftovers
 from routilux.job_data import JobData, activation_id_of
@@ -216,7 +216,7 @@ class JobState(JobData):
             NoActivationError: no routine is current.
         """
         if not 0 <= seconds < 1e11:
-            raise ValueError(f"wake_after takes seconds from 0 up, not {seconds!r}")
+            raise BadValueError(f"wake_after takes seconds from 0 up, not {seconds!r}")
         record = self._record(self._current("wake_after"))
         record.wake = (self._clock.ticks() + int(seconds * 1e9), keep_alive)
 

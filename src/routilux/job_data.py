@@ -77,7 +77,7 @@ class JobData:
     def update_routine_state(self, routine_id: str, updates: Mapping[str, Any]) -> None:
         """Merge values into a routine's namespace, like `dict.update`."""
         copied = dict(updates)
-        self._change(routine_id, lambda state: state.update(copied))
+        self._change(routine_id, lambda state, _: state.update(copied))
 
     def update_routine_state_of(self, routine_id: str, updates: Mapping[str, Any]) -> None:
         """Merge values on behalf of the engine, whatever activation is around."""
@@ -114,7 +114,7 @@ class JobData:
     def update_shared_data(self, key: str | Mapping[str, Any], value: Any = None) -> None:
         """Set one shared value, or merge several."""
         copied = {key: value} if isinstance(key, str) else dict(key)
-        self._change(_Scope.SHARED, lambda state: state.update(copied))
+        self._change(_Scope.SHARED, lambda state, _: state.update(copied))
 
     def mutate_shared_data(self, key: str, function: Callable[[Any], Any], default: Any = None) -> Any:
         """Replace one shared value by ``function(value)`` in one atomic step, and give the new one.
@@ -140,7 +140,7 @@ class JobData:
         if effects is None:
             self._log.append(entry)
         else:
-            effects.changes.append((_Scope.LOG, lambda log: log.append(entry)))
+            effects.changes.append((_Scope.LOG, lambda log, _: log.append(entry)))
 
     @property
     def execution_history(self) -> list[ExecutionRecord]:
@@ -168,11 +168,11 @@ class JobData:
         if effects is None:
             self._history.append(*entry)
         else:
-            effects.changes.append((_Scope.HISTORY, lambda history: history.append(*entry)))
+            effects.changes.append((_Scope.HISTORY, lambda history, _: history.append(*entry)))
 
     def set_result(self, value: Any) -> None:
         """Set the job's answer; the last call wins."""
-        self._change(_Scope.RESULT, lambda state: state.update(result=value))
+        self._change(_Scope.RESULT, lambda state, _: state.update(result=value))
 
     @property
     def result(self) -> Any:
@@ -213,14 +213,14 @@ class JobData:
         effects = self._effects()
         with self._lock:
             if effects is None:
-                apply(self._namespace(scope))
+                apply(self._namespace(scope), self._own_lists)
             else:
                 effects.change(scope, self._namespace(scope), apply)
 
     def _mutate(self, scope: Any, key: str, function: Callable[[Any], Any], default: Any) -> Any:
         answer: list[Any] = []
 
-        def apply(state: dict[str, Any]) -> None:
+        def apply(state: dict[str, Any], _: Any) -> None:
             state[key] = value = function(state.get(key, default))
             answer[:] = [value]
 
@@ -231,13 +231,11 @@ class JobData:
         return answer[0]
 
     def _append(self, scope: Any, key: str, value: Any) -> None:
-        def apply(state: dict[str, Any]) -> None:
+        def apply(state: dict[str, Any], own_lists: dict[Any, list[Any]]) -> None:
             found: list[Any] | None = state.get(key)
-            if found is None or self._own_lists.get((scope, key)) is not found:
-                found = list(found or ())
-                state[key] = found
-                if state is self._namespace(scope):  # only a committed list is ours to grow in place
-                    self._own_lists[scope, key] = found
+            if found is None or own_lists.get((scope, key)) is not found:
+                found = list(found or ())  # what a user gave, or another namespace shows, is not changed in place
+                state[key] = own_lists[scope, key] = found
             found.append(value)
 
         self._change(scope, apply)
@@ -257,16 +255,17 @@ class JobData:
         with self._lock:
             staged: dict[Any, dict[str, Any]] = {}
             if effects.may_fail:  # on copies first: if a function raises, nothing has happened
+                own_lists: dict[Any, list[Any]] = {}
                 for scope, apply in effects.changes:
                     if scope not in (_Scope.LOG, _Scope.HISTORY):
-                        apply(staged.setdefault(scope, dict(self._namespace(scope))))
+                        apply(staged.setdefault(scope, dict(self._namespace(scope))), own_lists)
             for scope, apply in effects.changes:
                 if scope is _Scope.LOG:
-                    apply(self._log)
+                    apply(self._log, {})
                 elif scope is _Scope.HISTORY:
-                    apply(self._history)
+                    apply(self._history, {})
                 elif not staged:
-                    apply(self._namespace(scope))
+                    apply(self._namespace(scope), self._own_lists)
             for scope, state in staged.items():
                 self._namespace(scope).update(state)
 

@@ -36,7 +36,7 @@ class LogicShape:
         if added:
             return tuple(added)
         names = tuple(dict.fromkeys(connected))
-        if not self.takes_any and set(names) <= set(self.parameters):
+        if set(names) <= set(self.parameters):
             return self.parameters
         return names
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from routilux.errors import BadTypeError, BadValueError
+
 
 class ErrorStrategy(StrEnum):
     """The four answers to a failure."""
@@ -46,9 +48,9 @@ class ErrorHandler:
         object.__setattr__(self, "strategy", _strategy(self.strategy, "strategy"))
         object.__setattr__(self, "then", _strategy(self.then, "then"))
         if self.then is ErrorStrategy.RETRY:
-            raise ValueError("then=RETRY would never end; choose STOP, CONTINUE or SKIP")
+            raise BadValueError("then=RETRY would never end; choose STOP, CONTINUE or SKIP")
         if isinstance(self.max_retries, bool) or not isinstance(self.max_retries, int):
-            raise TypeError(f"max_retries must be an int, not {self.max_retries!r}")
+            raise BadTypeError(f"max_retries must be an int, not {self.max_retries!r}")
         for field, least in (
             ("max_retries", 0),
             ("retry_delay", 0),
@@ -58,11 +60,11 @@ class ErrorHandler:
         ):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{field} must be a number, not {value!r}")
+                raise BadTypeError(f"{field} must be a number, not {value!r}")
             if not least <= value < float("inf"):
-                raise ValueError(f"{field} must be at least {least} and finite, not {value!r}")
+                raise BadValueError(f"{field} must be at least {least} and finite, not {value!r}")
         if self.jitter > 1:
-            raise ValueError(f"jitter is a share from 0 to 1, not {self.jitter!r}")
+            raise BadValueError(f"jitter is a share from 0 to 1, not {self.jitter!r}")
         object.__setattr__(self, "retryable_exceptions", _exceptions(self.retryable_exceptions))
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,14 +86,14 @@ def _strategy(value: str, field: str) -> ErrorStrategy:
         return ErrorStrategy(value)
     except ValueError:
         known = ", ".join(strategy.name for strategy in ErrorStrategy)
-        raise ValueError(f"{field}={value!r} is no error strategy; choose one of {known}") from None
+        raise BadValueError(f"{field}={value!r} is no error strategy; choose one of {known}") from None
 
 
 def _exceptions(value: object) -> tuple[type[BaseException], ...]:
     kinds = value if isinstance(value, tuple | list | set | frozenset) else (value,)
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-            raise TypeError(f"retryable_exceptions must be exception classes, not {kind!r}")
+            raise BadTypeError(f"retryable_exceptions must be exception classes, not {kind!r}")
     return tuple(kinds)
 
 
@@ -131,6 +133,8 @@ def decide(handler: ErrorHandler, attempt: int, error: BaseException, chance: fl
 
     ``chance`` (0 to 1) settles the jitter; left out, it is drawn.
     """
+    if not isinstance(error, Exception):
+        return _FINAL[ErrorStrategy.STOP]  # SystemExit and its like are no business of a handler
     if handler.strategy is not ErrorStrategy.RETRY:
         return _FINAL[handler.strategy]
     if attempt > handler.max_retries or not isinstance(error, handler.retryable_exceptions):

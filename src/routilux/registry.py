@@ -5,7 +5,7 @@ Design: §2.6.
 
 import threading
 
-from routilux.errors import DuplicateNameError, FlowNotFoundError
+from routilux.errors import BadTypeError, BadValueError, DuplicateNameError, FlowNotFoundError
 from routilux.flow import Flow
 
 
@@ -36,9 +36,9 @@ class FlowRegistry:
             TypeError: it is no Flow.
         """
         if not isinstance(flow, Flow):
-            raise TypeError(f"register takes a Flow, not {flow!r}")
+            raise BadTypeError(f"register takes a Flow, not {flow!r}")
         if not isinstance(name, str) or not name:
-            raise ValueError(f"a flow is registered under a non-empty name, not {name!r}")
+            raise BadValueError(f"a flow is registered under a non-empty name, not {name!r}")
         with self._lock:
             if name in self._flows:
                 raise DuplicateNameError("flow", name, "unregister it first, or choose another name")

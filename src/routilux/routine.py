@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from routilux.current import current
 from routilux.definition import OnFull, SlotDefinition
-from routilux.errors import DuplicateNameError, FrozenFlowError, NoActivationError
+from routilux.errors import BadTypeError, BadValueError, DuplicateNameError, FrozenFlowError, NoActivationError
 from routilux.job import JobState
 from routilux.recovery import ErrorHandler
 
@@ -49,10 +49,14 @@ class Routine:
         limit: str | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
-            raise ValueError(f"a routine needs a name, not {name!r}")
+            raise BadValueError(f"a routine needs a name, not {name!r}")
         self.name = name
         self.max_concurrency = positive(max_concurrency, "max_concurrency")
         self.ordered = bool(ordered)
+        if atomic is not None and not isinstance(atomic, bool):
+            raise BadTypeError(f"atomic is True, False or None, not {atomic!r}")
+        if limit is not None and not isinstance(limit, str):
+            raise BadTypeError(f"limit is the name of a limit of the Runtime, not {limit!r}")
         self.atomic = atomic
         self.pure = bool(pure)
         self.timeout = None if timeout is None else positive_seconds(timeout, "timeout")
@@ -102,7 +106,7 @@ class Routine:
         """
         self._change("add an event")
         if not isinstance(name, str) or not name:
-            raise ValueError(f"an event needs a name, not {name!r}")
+            raise BadValueError(f"an event needs a name, not {name!r}")
         if self._events is None:
             self._events = {}
         if name in self._events:
@@ -118,7 +122,9 @@ class Routine:
         """
         self._change("set the activation policy")
         if not callable(policy):
-            raise TypeError(f"an activation policy is called as policy(slots, job_state); {policy!r} cannot be called")
+            raise BadTypeError(
+                f"an activation policy is called as policy(slots, job_state); {policy!r} cannot be called"
+            )
         self._policy = policy
         return self
 
@@ -130,7 +136,7 @@ class Routine:
         """
         self._change("set the logic")
         if not callable(logic):
-            raise TypeError(f"a logic is called with one list per slot; {logic!r} cannot be called")
+            raise BadTypeError(f"a logic is called with one list per slot; {logic!r} cannot be called")
         self._logic = logic
         return self
 
@@ -206,9 +212,9 @@ class Routine:
         """
         frame = current.get()
         item = data if value is _NOTHING else value
+        if data and item is not data:
+            raise BadTypeError(f"emit takes one value or keywords, not both: {event!r} got {sorted(data)} too")
         if frame is not None and frame.routine is self and (job_state is None or job_state is frame.job_state):
-            if value is not _NOTHING and data:
-                raise TypeError(f"emit takes one value or keywords, not both: {event!r} got {sorted(data)} too")
             return frame.emit(event, item)
         return self._emit_from_outside(event, item, job_state)
 
@@ -257,7 +263,7 @@ class Routine:
         """Call the logic as a plain function, for tests of it alone."""
         logic = self.logic_function
         if logic is None:
-            raise TypeError(f"routine {self.name!r} has no logic to call")
+            raise BadTypeError(f"routine {self.name!r} has no logic to call")
         return logic(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -282,10 +288,13 @@ def routine(
     >>> double
     <Routine double>
     """
+    for what, given in (("slots", slots), ("events", events)):
+        if not isinstance(given, tuple | list):
+            raise BadTypeError(f"{what} is a list of names, not the string {given!r}: [{given!r}]")
 
     def make(logic: Callable[..., Any]) -> Routine:
-        given = name if isinstance(name, str) else getattr(logic, "__name__", "routine")
-        made = Routine(given, **options).set_logic(logic)
+        called = name if isinstance(name, str) else getattr(logic, "__name__", "routine")
+        made = Routine(called, **options).set_logic(logic)
         if policy is not None:
             made.set_activation_policy(policy)
         for slot in slots:
@@ -302,23 +311,23 @@ def routine(
 def checked_handler(handler: object) -> ErrorHandler:
     """Check that something is an error handler."""
     if not isinstance(handler, ErrorHandler):
-        raise TypeError(f"set_error_handler takes an ErrorHandler, not {handler!r}")
+        raise BadTypeError(f"set_error_handler takes an ErrorHandler, not {handler!r}")
     return handler
 
 
 def positive(value: object, what: str) -> int:
     """Check a count."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{what} must be an int, not {value!r}")
+        raise BadTypeError(f"{what} must be an int, not {value!r}")
     if value < 1:
-        raise ValueError(f"{what} must be at least 1, not {value}")
+        raise BadValueError(f"{what} must be at least 1, not {value}")
     return value
 
 
 def positive_seconds(value: object, what: str) -> float:
     """Check a length of time."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{what} must be a number of seconds, not {value!r}")
+        raise BadTypeError(f"{what} must be a number of seconds, not {value!r}")
     if not 0 < value < 1e11:
-        raise ValueError(f"{what} must be above 0 and finite, not {value!r}")
+        raise BadValueError(f"{what} must be above 0 and finite, not {value!r}")
     return value

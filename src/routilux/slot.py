@@ -72,7 +72,7 @@ class Slot:
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        definition = SlotDefinition(name, max_queue_length, watermark, OnFull(on_full))
+        definition = SlotDefinition(name, max_queue_length, watermark, on_full)  # type: ignore[arg-type]
         self.queue = ItemQueue(definition, "", clock, shared=True)
 
     @classmethod
@@ -141,10 +141,12 @@ class Slot:
         queue = self.queue
         with queue.lock:
             old = list(queue.done)
-        points = [pair for _, seqs, chunk in old for pair in zip(seqs, chunk, strict=True)]
+            points = queue.peek()
+        points += [pair for _, seqs, chunk in old for pair in zip(seqs, chunk, strict=True)]
         points += [pair for seqs, chunk in queue.taken or () for pair in zip(seqs, chunk, strict=True)]
+        self._take(len(points))
         points.sort(key=lambda pair: pair[0])
-        return [item[0] for _, item in points] + self.consume_all_new()
+        return [item[0] for _, item in points]
 
     def consume_latest_and_mark_all_consumed(self) -> Any:
         """Take the newest new item and mark all before it as consumed; None if there is nothing new."""
@@ -164,7 +166,7 @@ class Slot:
             chunk = self._take(points)
             pairs = list(zip(numbers, chunk, strict=False))
         else:
-            wanted = sorted(point if isinstance(point, int) else point.seq for point in points)
+            wanted = sorted({point if isinstance(point, int) else point.seq for point in points})
             with queue.lock:
                 pairs = [(seq, item) for seq in wanted if (item := queue.waiting_item(seq)) is not None]
                 queue.take_seqs([seq for seq, _ in pairs])

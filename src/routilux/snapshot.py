@@ -10,6 +10,7 @@ from routilux.clock import Clock, to_datetime, to_epoch_ns
 from routilux.codec import decode, encode
 from routilux.definition import SlotDefinition
 from routilux.errors import CodecError, StateVersionError
+from routilux.explanation import Note
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus, Leftover, Leftovers, Ring
 from routilux.item_queue import Item, ItemQueue
 from routilux.record import ParkedItem, RoutineRecord, StoredActivation
@@ -191,10 +192,11 @@ class _Writer:
         }
 
     def decision(self, entry: list[Any]) -> list[Any]:
+        facts: dict[str, Any]
         try:
-            facts = encode(entry[2], "$")
+            facts = {"note": str(entry[2])} if isinstance(entry[2], Note) else {"facts": encode(entry[2], "$")}
         except CodecError:
-            facts = encode(("facts", repr(entry[2])[:200]), "$")
+            facts = {"note": repr(entry[2])[:200]}
         if entry[0]:
             return [True, self.time(entry[1]), facts, entry[3]]
         return [False, self.time(entry[1]), facts, entry[3], self.time(entry[4])]
@@ -275,11 +277,12 @@ class _Reader:
         record.unrouted = plain["unrouted"]
         record.slots = {name: self.slot(routine_id, name, slot) for name, slot in plain["slots"].items()}
         record.pending = [self.activation(stored) for stored in plain["pending"]]
-        for should, at, facts, *rest in plain["decisions"]:
+        for should, at, told, *rest in plain["decisions"]:
+            facts = Note(told["note"]) if "note" in told else decode(told["facts"])
             if should:
-                record.note_yes(self.time(at), decode(facts), rest[0])
+                record.note_yes(self.time(at), facts, rest[0])
             else:
-                record.note_no(self.time(at), decode(facts), object())
+                record.note_no(self.time(at), facts, object())
                 record.decisions[-1][3:] = [rest[0], self.time(rest[1]), None]
         return record
 

@@ -19,6 +19,7 @@ from routilux import (
     all_slots_ready_policy,
     batch_size_policy,
 )
+from routilux.testing import SimRuntime
 
 EVERY_ON_FULL = ("wait", "stretch", "drop", "drop_oldest", "fail")
 
@@ -45,7 +46,7 @@ def test_emit_packs_keywords_one_value_or_nothing(run, wire, sink):
 
 def test_emit_refuses_a_value_and_keywords_together(run, wire):
     job = run(wire({"s": Routine("s").set_logic(lambda routine: routine.emit("out", 1, a=2))}))
-    assert (job.status, job.error.type) == ("failed", "TypeError")
+    assert (job.status, job.error.type) == ("failed", "BadTypeError")
 
 
 def test_emit_from_outside_refuses_a_value_and_keywords_together(sim, wire, sink):
@@ -403,13 +404,14 @@ def test_one_full_slot_does_not_keep_the_other_targets_from_their_item(sim, wire
 
 def test_emit_from_outside_to_a_full_slot_reaches_the_other_targets(sim, wire, sink):  # B18
     sender = Routine("s").add_slot("x").set_logic(lambda x: None)
-    targets = {"full": sink(max_queue_length=1, policy=batch_size_policy(2)), "free": sink(key="free")}
+    targets = {"full": sink(max_queue_length=2, policy=batch_size_policy(9)), "free": sink(key="free")}
     job = sim.exec(wire({"s": sender, **targets}, "s.out > full.items", "s.out > free.items"), keep_open=True)
-    sender.emit("out", 0, job_state=job)
+    for number in range(2):
+        sender.emit("out", number, job_state=job)
     with pytest.raises(SlotQueueFullError):
-        sender.emit("out", 1, job_state=job)
+        sender.emit("out", 2, job_state=job)
     sim.run_until_idle()
-    assert flat(job, "free") == [0, 1]
+    assert flat(job, "free") == [0, 1, 2]
 
 
 def test_only_its_own_outbox_holds_a_routine_back(sim, wire, source, sink):
@@ -433,8 +435,6 @@ def test_a_watermark_never_costs_an_item(run, wire, source, sink):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_chains_of_a_thousand_routines_run_without_recursion(wire, source, sink, seed):  # B22
-    from routilux.testing import SimRuntime
-
     def relay(items, routine):
         for item in items:
             routine.emit("out", item + 1)
@@ -469,6 +469,27 @@ def test_a_post_to_a_full_slot_raises_at_once_and_changes_nothing(sim, wire, sin
     with pytest.raises(SlotQueueFullError, match="items"):
         sim.post(job.job_id, "t", "items", 2)
     assert (job.slots("t")["items"].get_queue_state(), job.drops) == (before, {})
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_posts_fill_a_connected_slot_to_its_exact_length(sim, wire, sink, length):  # B6
+    sender = Routine("s").add_slot("x").set_logic(lambda x: None)
+    target = sink(max_queue_length=length, policy=batch_size_policy(9))
+    job = sim.exec(wire({"s": sender, "t": target}, "s.out > t.items"), keep_open=True)
+    sim.run_until_idle()
+    for number in range(length):
+        sim.post(job.job_id, "t", "items", number)
+    with pytest.raises(SlotQueueFullError):
+        sim.post(job.job_id, "t", "items", "more")
+    assert job.slots("t")["items"].peek_all_new() == list(range(length))
+
+
+def test_a_first_post_fits_the_last_place_of_a_connected_slot(sim, wire, source, sink):  # B6
+    target = sink(max_queue_length=3, policy=batch_size_policy(9))
+    job = sim.exec(wire({"s": source(0, 1), "t": target}, "s.out > t.items"), keep_open=True)
+    sim.run_until_idle()
+    sim.post(job.job_id, "t", "items", 2)
+    assert job.slots("t")["items"].peek_all_new() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("on_full", EVERY_ON_FULL)

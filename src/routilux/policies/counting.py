@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots, counts_of, new_data, take_new
@@ -16,9 +17,9 @@ AT_END = ("hold", "fire")
 
 def _at_least_one(value: object, what: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{what} must be an int, not {value!r}")
+        raise BadTypeError(f"{what} must be an int, not {value!r}")
     if value < 1:
-        raise ValueError(f"{what} must be at least 1, not {value}")
+        raise BadValueError(f"{what} must be at least 1, not {value}")
     return value
 
 
@@ -58,7 +59,7 @@ class BatchSizePolicy(Policy):
     def __post_init__(self) -> None:
         _at_least_one(self.min_batch_size, "min_batch_size")
         if self.at_end not in AT_END:
-            raise ValueError(f"at_end must be one of {', '.join(map(repr, AT_END))}, not {self.at_end!r}")
+            raise BadValueError(f"at_end must be one of {', '.join(map(repr, AT_END))}, not {self.at_end!r}")
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when every slot has enough; takes exactly that."""
@@ -127,7 +128,7 @@ class CustomPolicy(Policy):
 
     def __post_init__(self) -> None:
         if not callable(self.check):
-            raise TypeError(f"custom_policy takes a function check(slots, job_state), not {self.check!r}")
+            raise BadTypeError(f"custom_policy takes a function check(slots, job_state), not {self.check!r}")
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when the check says so; takes all that is new."""

@@ -6,6 +6,7 @@ Design: §4.4; the report's §2.1 and §9.3.
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots, counts_of, new_data
@@ -19,9 +20,9 @@ def seconds(value: object, what: str) -> float:
         ValueError: it is negative or not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{what} must be a number of seconds, not {value!r}")
+        raise BadTypeError(f"{what} must be a number of seconds, not {value!r}")
     if not 0 <= value < 1e11:
-        raise ValueError(f"{what} must be at least 0 and finite, not {value!r}")
+        raise BadValueError(f"{what} must be at least 0 and finite, not {value!r}")
     return value
 
 

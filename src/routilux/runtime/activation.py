@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from routilux.current import current
 from routilux.effects import Effects
-from routilux.errors import ActivationEndedError, LogicError
+from routilux.errors import ActivationEndedError, LogicError, SlotQueueFullError
 from routilux.item_queue import DROPPED, PARKED, ItemQueue
 from routilux.job_data import activation_id_of
 
@@ -45,6 +45,10 @@ class Home(Protocol):
 
     def keywords(self, activation: "Activation") -> dict[str, Any]: ...
     def nudge(self) -> None: ...
+
+    keeps_data: bool
+
+    def check_declared(self, event: str) -> None: ...
     def unrouted(self, event: str) -> None: ...
     def report_drops(self, queue: ItemQueue) -> None: ...
     def hold_back(self, activation: "Activation", queue: ItemQueue) -> None: ...
@@ -86,6 +90,7 @@ class Activation:
     boundary = 0
     is_over = False
     is_abandoned = False
+    is_committed = False
     nested = False
     effects: Effects | None = None
     phase = Phase.RUNNABLE
@@ -148,16 +153,24 @@ class Activation:
         now = cell.ticks()
         name = cell.name
         delivered = DELIVERED
+        refused = None
         for queue, target in routes:
             items = queue.items
             if len(items) < queue.line:
                 items.append((data, now, now, name))
-            elif self.offer(queue, data, now, name):
-                delivered = Emission(self)
-                continue
+            else:
+                try:
+                    if self.offer(queue, data, now, name):
+                        delivered = Emission(self)
+                        continue
+                except SlotQueueFullError as error:
+                    refused = error  # the other targets get their item first
+                    continue
             target.dirty = True
             if target.token:
                 target.nudge()
+        if refused is not None:
+            raise refused
         return delivered
 
     def offer(self, queue: ItemQueue, data: Any, emitted_at: int, name: str, metadata: Any = None) -> bool:
@@ -206,6 +219,8 @@ class Activation:
                 cell = self.cell
                 data = self.data
                 arguments = [data[name] if name in data else [] for name in cell.slot_names]  # noqa: SIM401  hot path
+                if cell.keeps_data:
+                    arguments = [list(items) for items in arguments]
                 if cell.keyword_values:
                     result = cell.logic(*arguments, **cell.keywords(self))
                 else:
@@ -216,7 +231,7 @@ class Activation:
                 if self.phase is Phase.AWAY:
                     return
             self._continue()
-        except Exception as error:  # noqa: BLE001  whatever a logic raises is answered by its handler
+        except BaseException as error:  # noqa: BLE001  whatever a logic raises is answered by its handler
             self.fail(error)
 
     def fail(self, error: BaseException) -> None:
@@ -229,7 +244,7 @@ class Activation:
         if isgenerator(result) or isasyncgen(result):
             self.generator = result
             return True
-        if isawaitable(result):
+        if isawaitable(result) and not isinstance(result, Emission):
             self.phase = Phase.AWAY
             self.cell.start_away(self, _awaited(result))
             return True
@@ -294,8 +309,7 @@ class AtomicActivation(Activation):
         if self.is_over:
             raise ActivationEndedError(self.activation_id)
         if event not in self.routes:
-            self.cell.unrouted(event)
-            return DELIVERED
+            self.cell.check_declared(event)
         self.effects.emissions.append((event, data, self.cell.ticks(), None))
         return DELIVERED
 
@@ -304,13 +318,12 @@ async def _awaited(awaitable: Any) -> None:
     await awaitable
 
 
-async def _advance(generator: Any) -> bool:
-    """Run an async generator to its next yield; False when it has ended."""
+async def _advance(generator: Any) -> tuple[Any] | None:
+    """Run an async generator to its next yield; gives what it yielded, in a tuple, or None at its end."""
     try:
         value = await anext(generator)
     except StopAsyncIteration:
-        return False
+        return None
     if value is not None:
         await generator.aclose()
-        raise TypeError(f"yields {type(value).__name__}; a bare yield is a boundary, emit() sends values")
-    return True
+    return (value,)

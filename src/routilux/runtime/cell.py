@@ -15,6 +15,7 @@ from typing import Any
 
 from routilux.current import current
 from routilux.errors import PolicyError, UnknownEventError
+from routilux.explanation import Note
 from routilux.item_queue import ItemQueue
 from routilux.record import RoutineRecord
 from routilux.runtime import outcome
@@ -56,6 +57,7 @@ class Cell:
         "is_source",
         "job",
         "keeps_alive",
+        "keeps_data",
         "keyword_values",
         "limiter",
         "logic",
@@ -98,7 +100,7 @@ class Cell:
         self.ticks: Callable[[], int] = run.clock.ticks
         self.width = definition.max_concurrency
         self.is_source = definition.is_source
-        self.ask: Callable[..., Any] = plan.policy.ask if plan.is_policy_value else self._ask_function  # type: ignore[attr-defined]
+        self.ask: Callable[..., Any] = plan.policy.ask if plan.is_built_in else self._ask_checked  # type: ignore[attr-defined]
         self.queues = [record.slots[name].queue for name in plan.slot_names]
         self.routes: dict[str, Any] = {}
         self.feeders: dict[str, int] = {}
@@ -112,6 +114,7 @@ class Cell:
         self.logic = definition.logic
         self.history, self.history_numbers = run.job.history_door()
         self.slot_names = plan.slot_names
+        self.keeps_data = plan.keeps_data
         self.is_plain = self.width == 1 and definition.timeout is None and not run.observers and not plan.is_atomic
         self.special = bool(run.observers)
         self.limiter = run.limiter(definition.limit) if definition.limit is not None else None
@@ -293,7 +296,7 @@ class Cell:
         """Ask the policy; give the activation to launch, its items taken, or None."""
         activation = self.make_activation(self)
         if self.is_source:
-            if self.started:
+            if self.started or (self.hold is not None and self.hold.stops({})):
                 return None
             return self._begin(activation, self.ticks(), (True, {}, None, None), [])
         current.set(activation)
@@ -384,17 +387,28 @@ class Cell:
 
     def _take_all(self) -> Any:
         data = {name: slot.consume_all_new() for name, slot in self.record.slots.items()}
-        return True, data, {"reason": "activated by hand"}, ("by hand",)
+        return True, data, {"reason": "activated by hand"}, Note("activated by hand")
 
-    def _ask_function(self, slots: Any, job: Any) -> Any:
-        """Ask a plain function, and check what it says."""
-        facts = tuple((name, slot.queue.waiting) for name, slot in slots.items())
-        answer = self.plan.policy(slots, job)
-        if not isinstance(answer, tuple) or len(answer) != 3:
-            raise PolicyError(self.routine_id, f"returned {type(answer).__name__}: {answer!r:.80}")
-        should_activate, data, message = answer
+    def _ask_checked(self, slots: Any, job: Any) -> Any:
+        """Ask a policy that is not ours, and check what it says."""
+        if self.plan.is_policy_value:
+            answer = self.plan.policy.ask(slots, job)  # type: ignore[attr-defined]
+            if not isinstance(answer, tuple) or len(answer) != 4:
+                raise PolicyError(
+                    self.routine_id, f"answered ask() with {answer!r:.80}, not self.yes(...) or self.no(...)"
+                )
+            should_activate, data, message, facts = answer
+        else:
+            facts = tuple((name, slot.queue.waiting) for name, slot in slots.items())
+            answer = self.plan.policy(slots, job)
+            if not isinstance(answer, tuple) or len(answer) != 3:
+                raise PolicyError(self.routine_id, f"returned {type(answer).__name__}: {answer!r:.80}")
+            should_activate, data, message = answer
         if not should_activate:
             return False, {}, None, facts
+        return True, self._checked_data(slots, data), message, facts
+
+    def _checked_data(self, slots: Any, data: Any) -> dict[str, list[Any]]:
         if not isinstance(data, dict):
             raise PolicyError(self.routine_id, f"gave {type(data).__name__} as data_slice")
         for name, items in data.items():
@@ -402,7 +416,7 @@ class Cell:
                 raise PolicyError(self.routine_id, f"gave items for the unknown slot {name!r}; it has {list(slots)}")
             if not isinstance(items, list | tuple):
                 raise PolicyError(self.routine_id, f"gave {type(items).__name__} for slot {name!r}, not a list")
-        return True, {name: list(items) for name, items in data.items()}, message, facts
+        return {name: list(items) for name, items in data.items()}
 
     # --- timers ---------------------------------------------------------------------------------------------
 
@@ -453,11 +467,15 @@ class Cell:
             return {**self.keyword_values, "policy_message": activation.message}
         return self.keyword_values
 
-    def unrouted(self, event: str) -> None:
-        """Count an emission that goes nowhere, or refuse one that is not declared."""
+    def check_declared(self, event: str) -> None:
+        """Refuse an event that a declaring routine does not declare."""
         events = self.plan.definition.events
         if events is not None and event not in events:
             raise UnknownEventError(self.routine_id, event, events)
+
+    def unrouted(self, event: str) -> None:
+        """Count an emission that goes nowhere, or refuse one that is not declared."""
+        self.check_declared(event)
         record = self.record
         with self.run.lock:
             if record.unrouted is None:

@@ -21,7 +21,7 @@ from routilux.runtime.mode import Mode
 
 def stored_activation(activation: Activation, interrupted: bool = False) -> StoredActivation:
     """Picture one activation that is under way."""
-    returned = activation.phase is Phase.RETURNED and activation.effects is None
+    returned = activation.phase is Phase.RETURNED and (activation.effects is None or activation.is_committed)
     broken = interrupted or (activation.effects is None and activation.phase in (Phase.STANDING, Phase.RUNNABLE))
     return StoredActivation(
         number=activation.number,

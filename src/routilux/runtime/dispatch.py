@@ -122,12 +122,11 @@ class ThreadDispatcher:
             if len(self._workers) >= self._size or self._stopping:
                 return False
             worker = _Worker()
+            worker.thread = threading.Thread(
+                target=self._run, args=(worker,), name=f"{self._name}-worker-{len(self._workers) + 1}", daemon=True
+            )
             self._workers.append(worker)
-            number = len(self._workers)
-        worker.thread = threading.Thread(
-            target=self._run, args=(worker,), name=f"{self._name}-worker-{number}", daemon=True
-        )
-        worker.thread.start()
+            worker.thread.start()  # inside the lock: whoever stops us must find only threads that began
         return True
 
     def _run(self, worker: _Worker) -> None:
@@ -259,11 +258,12 @@ class ThreadDispatcher:
             workers = list(self._workers)
         with self._clockwork:
             self._clockwork.notify_all()
+            timer_thread = self._timer_thread
         while self._idle:
             with contextlib.suppress(IndexError):
                 self._idle.pop().gate.release()
         deadline = None if timeout is None else time.monotonic() + timeout
-        threads: list[Any] = [worker.thread for worker in workers] + [self._timer_thread]
+        threads: list[Any] = [worker.thread for worker in workers] + [timer_thread]
         ended = True
         for thread in threads:
             if thread is None or thread is threading.current_thread():

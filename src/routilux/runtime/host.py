@@ -24,6 +24,7 @@ class Host(Protocol):
     """The run of one job, as its cells see it."""
 
     job: JobState
+    cells: list[Any]
     clock: Clock
     observers: tuple[Observer, ...]
     work: list[None]

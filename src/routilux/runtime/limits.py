@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from routilux.clock import Clock
+from routilux.errors import BadValueError
 from routilux.runtime.ports import Timer
 
 
@@ -26,9 +27,9 @@ class Rate:
 
     def __post_init__(self) -> None:
         if isinstance(self.count, bool) or not isinstance(self.count, int) or self.count < 1:
-            raise ValueError(f"a rate needs a count of at least 1, not {self.count!r}")
+            raise BadValueError(f"a rate needs a count of at least 1, not {self.count!r}")
         if isinstance(self.per_seconds, bool) or not isinstance(self.per_seconds, int | float) or self.per_seconds <= 0:
-            raise ValueError(f"a rate needs per_seconds above 0, not {self.per_seconds!r}")
+            raise BadValueError(f"a rate needs per_seconds above 0, not {self.per_seconds!r}")
 
 
 class Limit:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from routilux.clock import to_datetime
 from routilux.definition import OnFull
-from routilux.errors import ActivationTimeoutError
-from routilux.explanation import Condition, DecisionRecord
+from routilux.errors import ActivationTimeoutError, LogicError
+from routilux.explanation import Condition, DecisionRecord, Note
 from routilux.history import ErrorRecord
 from routilux.item_queue import ItemQueue, Taken
 from routilux.job_data import activation_id_of
@@ -43,6 +43,7 @@ class Station(Protocol):
     def tell(self, event: Any) -> None: ...
     def nudge(self) -> None: ...
     def report_drops(self, queue: ItemQueue) -> None: ...
+    def unrouted(self, event: str) -> None: ...
     def make_activation(self, cell: Any, /) -> Activation: ...
 
 
@@ -97,10 +98,12 @@ def _come_back(cell: Station, activation: Activation, result: Any, error: BaseEx
     elif error is not None and cell.run.is_stopping and not isinstance(error, Exception):
         activation.phase = Phase.RUNNABLE  # cancelled with its job: it runs again when the job does
     elif error is not None:
+        if not isinstance(error, Exception) and activation.timeout_error is None:
+            error = LogicError(cell.routine_id, "was cancelled by somebody else than its job")
         activation.fail(error)
     else:
         try:
-            activation.yielded(None)
+            activation.yielded(result[0])
         except Exception as problem:  # noqa: BLE001  a boundary that cannot be reached is the logic's failure
             activation.fail(problem)
 
@@ -155,6 +158,7 @@ def _conclude(cell: Station, activation: Activation) -> bool:
     """Let a returned activation take effect; False while its outbox is not empty."""
     try:
         commit(cell, activation)
+        activation.is_committed = True
     except Exception as error:  # noqa: BLE001  a commit that cannot be made is the activation's failure
         activation.fail(error)
         return True
@@ -181,7 +185,10 @@ def commit(cell: Station, activation: Activation) -> None:
         nested, activation.nested = activation.nested, True  # what a commit brings is parked without limit
         name = cell.plan.definition.name
         for event, data, emitted_at, metadata in emissions:
-            for queue, target in activation.routes[event]:
+            routes = activation.routes.get(event, ())
+            if not routes:
+                cell.unrouted(event)
+            for queue, target in routes:
                 if not activation.offer(queue, data, emitted_at, name, metadata):
                     target.nudge()
         activation.nested = nested
@@ -192,7 +199,7 @@ def _check_fail_slots(activation: Activation) -> None:
     wanted: dict[ItemQueue, int] = {}
     assert activation.effects is not None
     for event, *_ in activation.effects.emissions:
-        for queue, _target in activation.routes[event]:
+        for queue, _target in activation.routes.get(event, ()):
             if queue.definition.on_full is OnFull.FAIL:
                 wanted[queue] = wanted.get(queue, 0) + 1
     for queue, count in wanted.items():
@@ -235,12 +242,26 @@ def record_error(cell: Station, activation: Activation | None, error: BaseExcept
     """Turn an error into data."""
     return ErrorRecord(
         type=type(error).__name__,
-        message=str(error),
-        traceback="".join(traceback.format_exception(error)),
+        message=_text_of(error),
+        traceback=_traceback_of(error),
         routine_id=cell.routine_id,
         activation_id=activation.activation_id if activation is not None else None,
         attempt=activation.attempt if activation is not None else max(1, cell.policy_attempt),
     )
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as problem:  # noqa: BLE001  an error of the user may break when it is printed
+        return f"(its message could not be made: {type(problem).__name__})"
+
+
+def _traceback_of(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception as problem:  # noqa: BLE001  the same
+        return f"(its traceback could not be made: {type(problem).__name__})"
 
 
 def answer(cell: Station, activation: Activation) -> None:
@@ -345,7 +366,7 @@ def policy_failed(cell: Station, error: Exception) -> None:
     info = record_error(cell, None, error)
     decision = decide(cell.plan.handler, cell.policy_attempt, error, cell.run.chance())
     _report_failure(cell, "", info, type(decision).__name__.lower())
-    cell.record.note_no(cell.ticks(), ("policy failed", str(info)), "policy failed")
+    cell.record.note_no(cell.ticks(), Note(f"policy failed: {info}"), "policy failed")
     match decision:
         case Retry(delay_seconds):
             cell.policy_pauses = True
@@ -395,13 +416,18 @@ def decision_record(cell: Any, entry: list[Any]) -> DecisionRecord:
     return DecisionRecord(False, at, conditions, entry[3], to_datetime(clock.epoch_ns(entry[4])))
 
 
-def conditions_of(cell: Any, facts: Any) -> tuple[Any, ...]:
+def conditions_of(cell: Any, facts: Any) -> tuple[Condition, ...]:
     """Turn the facts of a decision into conditions."""
-    from_policy = cell.plan.policy
-    if isinstance(facts, tuple) and facts and isinstance(facts[0], str):
-        return (Condition(": ".join(str(part) for part in facts)),)
+    if isinstance(facts, Note):
+        return (Condition(str(facts)),)
+    if facts is None and cell.is_source:
+        return ()
+    policy = cell.plan.policy
     if cell.plan.is_policy_value:
-        conditions: tuple[Any, ...] = from_policy.conditions(facts)
+        try:
+            conditions: tuple[Condition, ...] = policy.conditions(facts)
+        except Exception as error:  # noqa: BLE001  an explanation that fails must not hurt who asks for it
+            return (Condition(f"{policy!r} could not explain {facts!r:.80}: {error}"),)
         return conditions
     seen = ", ".join(f"{count} in {slot}" for slot, count in facts or ())
-    return (Condition(f"{getattr(from_policy, '__name__', 'policy')}({seen})"),)
+    return (Condition(f"{getattr(policy, '__name__', 'policy')}({seen})"),)

@@ -3,6 +3,7 @@
 Design: §2.2, §4.5.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,10 +26,12 @@ class RoutinePlan:
     definition: RoutineDefinition
     policy: Callable[..., Any]
     is_policy_value: bool
+    is_built_in: bool
     slot_names: tuple[str, ...]
     keywords: tuple[str, ...]
     handler: ErrorHandler
     is_atomic: bool
+    keeps_data: bool
     routes: dict[str, tuple[tuple[int, str], ...]]
     feeds: tuple[tuple[int, str], ...]
     feeders: dict[str, tuple[int, ...]]
@@ -89,10 +92,12 @@ def _plan_routine(
         definition=routine,
         policy=policy,
         is_policy_value=isinstance(policy, Policy),
+        is_built_in=isinstance(policy, Policy) and type(policy).__module__.startswith("routilux."),
         slot_names=tuple(slot.name for slot in routine.slots),
         keywords=routine.shape.keywords if routine.shape else (),
         handler=handler,
         is_atomic=atomic or overlapping,
+        keeps_data=handler.strategy is not ErrorStrategy.STOP or not _is_plain_function(routine.logic),
         routes={event: tuple(targets) for event, targets in routes.items()},
         feeds=tuple(dict.fromkeys(target for targets in routes.values() for target in targets)),
         feeders=by_slot,
@@ -100,4 +105,11 @@ def _plan_routine(
             name: len(feeding) == 1 and definitions[feeding[0]].max_concurrency == 1
             for name, feeding in by_slot.items()
         },
+    )
+
+
+def _is_plain_function(logic: Any) -> bool:
+    """Whether a logic surely runs through in one call; else its items must be kept as they were given."""
+    return inspect.isroutine(logic) and not (
+        inspect.isgeneratorfunction(logic) or inspect.iscoroutinefunction(logic) or inspect.isasyncgenfunction(logic)
     )

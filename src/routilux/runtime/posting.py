@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from routilux.errors import (
+    BadTypeError,
     DeadLetterNotFoundError,
     ItemNotFoundError,
     JobFinishedError,
@@ -28,17 +29,19 @@ def checked_inputs(
 ) -> list[tuple[str, str, list[Any]]]:
     """Check what `exec` got as inputs, before any job exists."""
     found = []
+    if inputs is not None and not isinstance(inputs, Mapping):
+        raise BadTypeError(f"inputs maps routine ids to slots to lists of items, not {inputs!r:.80}")
     for routine_id, slots in (inputs or {}).items():
         if routine_id not in plan.index:
             raise RoutineNotFoundError(routine_id, plan.index)
         names = plan.routines[plan.index[routine_id]].slot_names
         if not isinstance(slots, Mapping):
-            raise TypeError(f"inputs[{routine_id!r}] maps slots to lists of items, not {slots!r:.80}")
+            raise BadTypeError(f"inputs[{routine_id!r}] maps slots to lists of items, not {slots!r:.80}")
         for slot, items in slots.items():
             if slot not in names:
                 raise SlotNotFoundError(routine_id, slot, names)
             if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
-                raise TypeError(f"inputs[{routine_id!r}][{slot!r}] is a list of items, not {items!r:.80}")
+                raise BadTypeError(f"inputs[{routine_id!r}][{slot!r}] is a list of items, not {items!r:.80}")
             found.append((routine_id, slot, list(items)))
     return found
 
@@ -76,8 +79,14 @@ def _open_queue(run: Any, routine_id: str, slot: str) -> tuple[Cell, ItemQueue]:
     return cell, queue
 
 
+def _share(cell: Cell, queue: ItemQueue) -> None:
+    if not queue.shared:
+        feeders = [cell.run.cells[index] for index in cell.plan.feeders[queue.name]]
+        queue.share(may_be_emitting=any(feeder.flights for feeder in feeders))
+
+
 def _put(cell: Cell, queue: ItemQueue, data: Any) -> None:
-    queue.share(may_be_emitting=True)
+    _share(cell, queue)
     queue.put(data, queue.clock.ticks(), POST)
     if queue.fresh_drops:
         cell.report_drops(queue)
@@ -124,10 +133,13 @@ def repost(run: Any, dead_letter_id: str) -> None:
         letter = job._dead_letters.get(dead_letter_id)
         if letter is None:
             raise DeadLetterNotFoundError(job.job_id, dead_letter_id, job._dead_letters)
-    found = [(*_open_queue(run, letter.routine_id, slot), items) for slot, items in letter.items.items() if items]
+    found: list[tuple[Cell, ItemQueue, list[Any]]] = []
     try:
-        for _, queue, items in found:
-            queue.share(may_be_emitting=True)
+        for slot, items in letter.items.items():
+            if items:
+                found.append((*_open_queue(run, letter.routine_id, slot), items))
+        for cell, queue, items in found:
+            _share(cell, queue)
             with queue.lock:
                 if not queue.has_room_for(len(items)):
                     raise queue.full_error()
@@ -181,5 +193,11 @@ def emit_from_outside(run: Any, routine: Any, event: str, item: Any) -> None:
     for cell in cells:
         if event not in cell.routes:
             cell.unrouted(event)
+        refused = None
         for queue, target in cell.routes.get(event, ()):
-            post(run, target.routine_id, queue.definition.name, item, None)
+            try:
+                post(run, target.routine_id, queue.name, item, None)
+            except SlotQueueFullError as error:
+                refused = error  # the other targets get their item first
+        if refused is not None:
+            raise refused

@@ -16,7 +16,9 @@ from routilux import rings
 from routilux.clock import Clock as ClockPort
 from routilux.clock import SystemClock
 from routilux.current import current
+from routilux.definition import choice
 from routilux.errors import (
+    BadTypeError,
     DefinitionError,
     JobFinishedError,
     JobNotFoundError,
@@ -139,7 +141,8 @@ class Runtime:
         """
         self._check_open()
         flow = self._flow(flow_name)
-        plan = plan_of(flow.freeze())
+        definition = flow.checked()
+        plan = plan_of(definition)
         for routine in plan.routines:
             limit = routine.definition.limit
             if limit is not None and limit not in self._limits:
@@ -150,8 +153,9 @@ class Runtime:
         feeds = posting.checked_inputs(plan, inputs)
         seconds = flow.timeout if timeout is None else positive_seconds(timeout, "timeout")
         if isinstance(priority, bool) or not isinstance(priority, int):
-            raise TypeError(f"priority must be an int, not {priority!r}")
+            raise BadTypeError(f"priority must be an int, not {priority!r}")
         job = self._job(flow, job_state, params)
+        flow.freeze(definition)
         job.priority = priority
         run = self._make_run(job, flow, plan)
         detaching.attach(run)
@@ -162,17 +166,17 @@ class Runtime:
         if isinstance(flow_name, Flow):
             return flow_name
         if not isinstance(flow_name, str):
-            raise TypeError(f"exec takes the name of a registered flow or a Flow, not {flow_name!r}")
+            raise BadTypeError(f"exec takes the name of a registered flow or a Flow, not {flow_name!r}")
         return self.registry.find(flow_name)
 
     def _job(self, flow: Flow, given: JobState | None, params: Mapping[str, Any] | None) -> JobState:
         if params is not None and not isinstance(params, Mapping):
-            raise TypeError(f"params is a mapping, not {params!r}")
+            raise BadTypeError(f"params is a mapping, not {params!r}")
         if given is None:
             job_id = f"job-{self._prefix}-{next(self._numbers)}"
             return JobState(flow.flow_id, job_id, params=params, clock=self.clock)
         if not isinstance(given, JobState):
-            raise TypeError(f"exec takes a JobState to resume, not {given!r}")
+            raise BadTypeError(f"exec takes a JobState to resume, not {given!r}")
         if given.flow_id != flow.flow_id:
             raise JobStateError(given.job_id, f"belongs to flow {given.flow_id!r}, not to {flow.flow_id!r}")
         with self._lock:
@@ -312,7 +316,7 @@ class Runtime:
         Raises:
             ValueError: there is no such status.
         """
-        wanted = None if status is None else ExecutionStatus(status)
+        wanted = None if status is None else choice(ExecutionStatus, status, "status")
         with self._lock:
             jobs = list(self._jobs.values())
         return [job for job in jobs if wanted is None or job.status is wanted]

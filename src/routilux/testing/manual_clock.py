@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from routilux.clock import to_epoch_ns
+from routilux.errors import BadValueError
 
 START = datetime(2026, 1, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -50,7 +51,7 @@ class ManualClock:
             ValueError: seconds is negative.
         """
         if seconds < 0:
-            raise ValueError(f"time does not run backwards: {seconds}")
+            raise BadValueError(f"time does not run backwards: {seconds}")
         self._ticks += round(seconds * 1e9)
 
     def advance_to(self, ticks: int) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks of Routilux and its peers: `python -m benchmarks --help`. What each measures: benchmarks/README.md."""
