@@ -55,7 +55,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure routilux: benchmarks/README.md")
     parser.add_argument("--quick", action="store_true", help="smaller counts, under a minute")
-    parser.add_argument("--only", nargs="+", choices=list(groups(True, 1)), metavar="GROUP", help="only these groups: %(choices)s")
+    parser.add_argument(
+        "--only", nargs="+", choices=list(groups(True, 1)), metavar="GROUP", help="only these groups: %(choices)s"
+    )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions of each (3 when quick, else 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples too")
     return parser.parse_args(arguments)

@@ -34,7 +34,7 @@ def ignore(values: list[Any]) -> None:
 
 
 def chain(count: int, policy: Any = None) -> Flow:
-    """W1: source → 3 × (x + 1) → sink."""
+    """W1: source → three times x + 1 → sink."""
     flow = Flow("W1").add_routine(source_of(count), "source")
     steps = [Routine(f"step_{number}").set_logic(add_one) for number in (1, 2, 3)]
     return _chain(flow, [*steps, Routine("sink").set_logic(ignore)], policy)

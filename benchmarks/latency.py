@@ -113,6 +113,8 @@ def of_idling(quick: bool) -> Figure:
         for _ in range(1 if quick else 3):
             before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
             time.sleep(1.0)
-            samples.append(float(max(0, resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before - 1)))  # 1: our sleep
+            samples.append(
+                float(max(0, resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before - 1))
+            )  # 1: our sleep
         del jobs
     return Figure("idle", f"wake-ups in 1 s with {count:,} open jobs, {THREADS} threads", "times", tuple(samples))

@@ -21,7 +21,9 @@ def figures(quick: bool, repetitions: int) -> list[Figure]:
         _against_one("python chain", "8 threads, W1", flows.chain(items), 8, pairs),
         _against_one("python one", "8 threads, W1 one", flows.chain(items // 2, all_slots_ready_policy()), 8, pairs),
         _against_one("python fan", "8 threads, W2", flows.fan(items // 10), 8, pairs),
-        _against_one("python busy", "8 threads, fan with 20 µs of Python in each logic", busy_fan(items // 40), 8, pairs),
+        _against_one(
+            "python busy", "8 threads, fan with 20 µs of Python in each logic", busy_fan(items // 40), 8, pairs
+        ),
     ]
 
 

@@ -24,7 +24,14 @@ def figures(quick: bool, repetitions: int) -> list[Figure]:
         best = min(figure.value for figure in each)
         worst = max(figure.value for figure in each)
         found += each
-        found.append(Figure(f"{name} flat", f"the worst of {sizes[0]:,} … {sizes[-1]:,} {name} to the best", "times", (worst / best,)))
+        found.append(
+            Figure(
+                f"{name} flat",
+                f"the worst of {sizes[0]:,} … {sizes[-1]:,} {name} to the best",
+                "times",
+                (worst / best,),
+            )
+        )
     return found
 
 
@@ -79,9 +86,11 @@ def among_routines(size: int, quick: bool, repetitions: int) -> Figure:
 
         def once() -> float:
             countdown.start(IN_FLIGHT)
-            return released(runtime, lambda: [_post(runtime, job.job_id, hops) for _ in range(IN_FLIGHT)], countdown)
+            return released(runtime, lambda: _post(runtime, [job.job_id] * IN_FLIGHT, hops), countdown)
 
-        return measure(f"routines {size:,}", f"activation in a flow of {size:,} routines", once, IN_FLIGHT * hops, repetitions)
+        return measure(
+            f"routines {size:,}", f"activation in a flow of {size:,} routines", once, IN_FLIGHT * hops, repetitions
+        )
 
 
 def among_jobs(size: int, quick: bool, repetitions: int) -> Figure:
@@ -94,13 +103,14 @@ def among_jobs(size: int, quick: bool, repetitions: int) -> Figure:
 
         def once() -> float:
             countdown.start(size)
-            return released(runtime, lambda: [_post(runtime, job_id, hops - 1) for job_id in jobs], countdown)
+            return released(runtime, lambda: _post(runtime, jobs, hops - 1), countdown)
 
         return measure(f"jobs {size:,}", f"activation in one of {size:,} jobs", once, size * hops, repetitions)
 
 
-def _post(runtime: Runtime, job_id: str, hops: int) -> None:
-    runtime.post(job_id, "hop_0", "items", hops)
+def _post(runtime: Runtime, job_ids: list[str], hops: int) -> None:
+    for job_id in job_ids:
+        runtime.post(job_id, "hop_0", "items", hops)
 
 
 def released(runtime: Runtime, post: Callable[[], object], countdown: Countdown) -> float:
@@ -125,9 +135,7 @@ def behind_items(size: int, quick: bool, repetitions: int) -> Figure:
     begun: list[float] = []
 
     def take(items: list[int]) -> None:
-        if items[0] == 0:
-            begun.append(time.perf_counter())
-        elif items[0] == size - 1:
+        if items[0] in (0, size - 1):
             begun.append(time.perf_counter())
 
     sink = Routine("sink").add_slot("input", max_queue_length=None).set_logic(take)

@@ -19,10 +19,11 @@ def warm(runtime: Runtime, threads: int) -> None:
     def meet(values: list[int]) -> None:
         barrier.wait(30)
 
-    meeting = Routine("meet", max_concurrency=threads).set_logic(meet)
-    meeting.set_activation_policy(all_slots_ready_policy())
-    flow = Flow("warm").add_routine(flows.source_of(threads), "source").add_routine(meeting, "meet")
-    run(runtime, flow.connect("source", "output", "meet", "values"))
+    flow = Flow("warm").add_routine(flows.source_of(1), "source")
+    for number in range(threads):
+        meeting = f"meeting_{number}"
+        flow.add_routine(Routine(meeting).set_logic(meet), meeting).connect("source", "output", meeting, "values")
+    run(runtime, flow)
 
 
 def run(runtime: Runtime, flow: Flow) -> float:
@@ -68,7 +69,9 @@ def jobs(quick: bool, repetitions: int) -> list[Figure]:
     with Runtime(THREADS) as runtime:
         warm(runtime, THREADS)
         return [
-            measure("W4", "job of 3 steps, all at once", lambda: _all_at_once(runtime, flow, count), count, repetitions),
+            measure(
+                "W4", "job of 3 steps, all at once", lambda: _all_at_once(runtime, flow, count), count, repetitions
+            ),
             measure(
                 "W4 alone", "job of 3 steps, one by one", lambda: _one_by_one(runtime, flow, count), count, repetitions
             ),

@@ -159,18 +159,15 @@ class Slot:
         Points that no longer wait are passed over. The cost is that of what is taken.
         """
         queue = self.queue
-        if points is None or isinstance(points, int):
-            with queue.lock:
-                found = queue.peek(0, points)
-            numbers: Iterable[int] = [seq for seq, _ in found]
-            chunk = self._take(points)
-            pairs = list(zip(numbers, chunk, strict=False))
-        else:
-            wanted = sorted({point if isinstance(point, int) else point.seq for point in points})
-            with queue.lock:
+        with queue.lock:
+            if points is None or isinstance(points, int):
+                pairs = queue.peek(0, points)
+                queue.take(len(pairs))
+            else:
+                wanted = sorted({point if isinstance(point, int) else point.seq for point in points})
                 pairs = [(seq, item) for seq in wanted if (item := queue.waiting_item(seq)) is not None]
                 queue.take_seqs([seq for seq, _ in pairs])
-                self._settle_alone()
+            self._settle_alone()
         now = queue.clock.ticks()
         return [self._point(seq, item, now) for seq, item in pairs]
 

@@ -1,6 +1,7 @@
 """Flows whose outcome is known, to be stored and resumed at each step. What a job did stands in the job itself."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ def wired(*routines: Routine, last_event: str = "out") -> Flow:
     flow = Flow("resumed", on_leftover="ok")
     for made in routines:
         flow.add_routine(made)
-    for left, right in zip(routines, routines[1:], strict=False):
+    for left, right in itertools.pairwise(routines):
         flow.connect(left.name, "out", right.name, "items")
     return flow
 
@@ -95,7 +96,9 @@ def chain_of_tiny_slots() -> Scenario:
 
 def atomic_chain() -> Scenario:
     return Scenario(
-        lambda: wired(source(12, atomic=True), passing_on("a", 1, atomic=True), passing_on("b", 2, atomic=True), sink(1)),
+        lambda: wired(
+            source(12, atomic=True), passing_on("a", 1, atomic=True), passing_on("b", 2, atomic=True), sink(1)
+        ),
         sees(*range(12)),
     )
 
@@ -269,8 +272,10 @@ def countdown_cycle() -> Scenario:
 
     def build() -> Flow:
         flow = Flow("resumed").add_routine(Routine("loop").add_slot("items", max_queue_length=4).set_logic(logic))
-        return flow.add_routine(passing_on("back", 2)).connect("loop", "again", "back", "items").connect(
-            "back", "out", "loop", "items"
+        return (
+            flow.add_routine(passing_on("back", 2))
+            .connect("loop", "again", "back", "items")
+            .connect("back", "out", "loop", "items")
         )
 
     tens = [value for value in range(33) if value % 10 in (1, 2)]
@@ -283,7 +288,9 @@ def overlapping(ordered: bool) -> Scenario:
         routine.emit("out", items[0])
 
     def build() -> Flow:
-        middle = Routine("middle", max_concurrency=3, ordered=ordered, atomic=True).add_slot("items", max_queue_length=2)
+        middle = Routine("middle", max_concurrency=3, ordered=ordered, atomic=True).add_slot(
+            "items", max_queue_length=2
+        )
         return wired(source(7), middle.set_logic(logic).set_activation_policy(batch_size_policy(1)), sink(1))
 
     return Scenario(build, sees(*range(7), in_order=ordered))
@@ -307,8 +314,10 @@ def parked_inputs() -> Scenario:
 def two_consumers_of_one_source() -> Scenario:
     def build() -> Flow:
         flow = wired(source(8), passing_on("a", 1), sink(2))
-        return flow.add_routine(passing_on("c", 1)).connect("source", "out", "c", "items").connect(
-            "c", "out", "sink", "items"
+        return (
+            flow.add_routine(passing_on("c", 1))
+            .connect("source", "out", "c", "items")
+            .connect("c", "out", "sink", "items")
         )
 
     return Scenario(build, sees(*sorted([*range(8), *range(8)]), in_order=False))
@@ -358,19 +367,32 @@ def stored(job: JobState) -> dict[str, Any] | None:
     return picture
 
 
-def revived(picture: dict[str, Any], seed: int) -> tuple[SimRuntime, JobState]:
-    """A new runtime, whose clock has another origin, and the job as it was stored."""
-    clock = ManualClock()
-    clock.advance(1000 + seed)
-    sim = SimRuntime(seed=seed, clock=clock)
-    return sim, JobState.deserialize(picture, clock=clock)
+class Sims:
+    """Makes simulations, and ends all of them when the test is over."""
 
+    def __init__(self) -> None:
+        self._made: list[SimRuntime] = []
 
-def picture_after(scenario: Scenario, steps: int, seed: int = 0) -> tuple[dict[str, Any] | None, bool]:
-    """Run so many steps and store the job; tell whether it had ended."""
-    sim = SimRuntime(seed=seed)
-    job = sim.exec(scenario.build(), **scenario.exec_options)
-    for _ in range(steps):
-        one_step(sim)
-    ended = job.status.is_final
-    return (None if ended else stored(job)), ended
+    def fresh(self, seed: int = 0, **options: Any) -> SimRuntime:
+        sim = SimRuntime(seed=seed, **options)
+        self._made.append(sim)
+        return sim
+
+    def revived(self, picture: dict[str, Any], seed: int = 0, **options: Any) -> tuple[SimRuntime, JobState]:
+        """A new runtime, whose clock has another origin, and the job as it was stored."""
+        clock = ManualClock()
+        clock.advance(1000 + seed)
+        return self.fresh(seed, clock=clock, **options), JobState.deserialize(picture, clock=clock)
+
+    def picture_after(self, scenario: Scenario, steps: int, seed: int = 0) -> tuple[dict[str, Any] | None, bool]:
+        """Run so many steps and store the job; tell whether it had ended."""
+        sim = self.fresh(seed)
+        job = sim.exec(scenario.build(), **scenario.exec_options)
+        for _ in range(steps):
+            one_step(sim)
+        ended = job.status.is_final
+        return (None if ended else stored(job)), ended
+
+    def end(self) -> None:
+        while self._made:
+            self._made.pop().shutdown(wait=False)

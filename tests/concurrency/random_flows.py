@@ -1,14 +1,15 @@
 """Random flows with tiny slots, and a ledger that accounts for each item they ever sent."""
 
+import itertools
 import random
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from routilux import (
     Flow,
     JobState,
+    Policy,
     Routine,
     Runtime,
     all_slots_ready_policy,
@@ -53,9 +54,9 @@ class Ledger:
             self._inside[routine_id] -= 1
 
 
-def slot_policy(rng: random.Random) -> Any:
+def slot_policy(rng: random.Random) -> Policy:
     """Draw a policy that always empties what it can."""
-    return rng.choice([immediate_policy, all_slots_ready_policy, lambda: batch_size_policy(2)])()
+    return rng.choice([immediate_policy(), all_slots_ready_policy(), batch_size_policy(2)])
 
 
 class RandomFlow:
@@ -70,27 +71,32 @@ class RandomFlow:
         layers = [[f"s{n}" for n in range(rng.randint(1, 2))]]
         for depth in range(rng.randint(1, 4)):
             layers.append([f"r{depth}-{n}" for n in range(rng.randint(1, 3))])
-        ids = [name for layer in layers for name in layer]
-        slots = {name: [f"in{k}" for k in range(rng.choice([1, 1, 2]))] for name in ids if not name.startswith("s")}
-        for name in ids:
-            self.links[name] = []
-        for depth, layer in enumerate(layers[1:], 1):
-            earlier = [name for before in layers[:depth] for name in before]
-            for name in layer:
-                for slot in slots[name]:
-                    for source in rng.sample(earlier, min(len(earlier), rng.randint(1, 2))):
-                        self.links[source].append((name, slot))
+        self.slots = {name: [f"in{k}" for k in range(rng.choice([1, 1, 2]))] for name in itertools.chain(*layers[1:])}
+        self._link(layers)
         if cycles:
-            for _ in range(rng.randint(1, 2)):
-                source, target = rng.choice(ids[len(layers[0]) :]), rng.choice(ids[len(layers[0]) :])
-                link = (target, rng.choice(slots[target]))
-                if link not in self.links[source]:
-                    self.links[source].append(link)
-        for name in ids:
-            self.flow.add_routine(self._routine(name, slots.get(name, [])), name)
+            self._link_back(list(self.slots))
+        for name in self.links:
+            self.flow.add_routine(self._routine(name, self.slots.get(name, [])), name)
         for source, targets in self.links.items():
             for target, slot in targets:
                 self.flow.connect(source, "out", target, slot)
+
+    def _link(self, layers: list[list[str]]) -> None:
+        earlier: list[str] = []
+        for layer in layers:
+            for name in layer:
+                self.links[name] = []
+                for slot in self.slots.get(name, []):
+                    for source in self.rng.sample(earlier, min(len(earlier), self.rng.randint(1, 2))):
+                        self.links[source].append((name, slot))
+            earlier += layer
+
+    def _link_back(self, ids: list[str]) -> None:
+        for _ in range(self.rng.randint(1, 2)):
+            source, target = self.rng.choice(ids), self.rng.choice(ids)
+            link = (target, self.rng.choice(self.slots[target]))
+            if link not in self.links[source]:
+                self.links[source].append(link)
 
     def _routine(self, name: str, slots: list[str]) -> Routine:
         rng = self.rng

@@ -33,7 +33,7 @@ def together():
             barrier.wait(LIMIT)
             try:
                 function()
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001 - told to the test's own thread
                 problems.append(error)
 
         threads = [threading.Thread(target=guarded, args=(function,), daemon=True) for function in functions]
@@ -108,11 +108,17 @@ def relay(items, routine):
 
 @pytest.mark.parametrize("threads", [1, 10])
 def test_a_chain_of_a_thousand_routines_runs_with_any_number_of_threads(threads):  # B22
-    flow = Flow("chain").add_routine(Routine("r0").set_logic(lambda routine: [routine.emit("out", n) for n in range(5)] and None))
+    flow = Flow("chain").add_routine(
+        Routine("r0").set_logic(lambda routine: [routine.emit("out", n) for n in range(5)] and None)
+    )
     for number in range(1, 1001):
         flow.add_routine(Routine(f"r{number}").add_slot("items", 2).set_logic(relay))
         flow.connect(f"r{number - 1}", "out", f"r{number}", "items")
-    flow.add_routine(Routine("end").set_logic(lambda items, job_state: [job_state.append_shared_data("seen", i) for i in items] and None))
+    flow.add_routine(
+        Routine("end").set_logic(
+            lambda items, job_state: [job_state.append_shared_data("seen", i) for i in items] and None
+        )
+    )
     flow.connect("r1000", "out", "end", "items")
     with Runtime(threads) as runtime:
         job = runtime.exec(flow)

@@ -60,6 +60,8 @@ class WatchedRuntime(SimRuntime):
 
     def step(self) -> bool:
         did = super().step()
+        if self.world.is_over:
+            return did
         self.world.count_step()
         for job_id, run in self.runs.items():
             books = self.books[job_id]
@@ -105,6 +107,7 @@ class World:
         self.rng = random.Random(f"world {plan.seed}")
         self.flow: Flow = build(plan)
         self.steps = 0
+        self.is_over = False
         self.atomic = {step.routine_id: _is_atomic(plan, step) for step in plan.steps}
         self.runtimes: list[WatchedRuntime] = []
         self.members: list[Member] = []
@@ -135,6 +138,7 @@ class World:
                 self.finish(member)
             return self.trace
         finally:
+            self.is_over = True
             for runtime in self.runtimes:
                 runtime.shutdown(wait=False)
 
@@ -296,7 +300,7 @@ class World:
         if member.job.status.is_final:
             self.check(member)
             self.restart(member)
-        elif member.job.status == "paused" and move.pick % 2:
+        elif member.job.status == "paused" and not member.run.is_stopping and move.pick % 2:
             self._exec_again(member)
 
     def restart(self, member: Member) -> bool:
@@ -309,7 +313,7 @@ class World:
 
     def _exec_again(self, member: Member) -> None:
         member.held.clear()
-        _forget_calls(member.books)
+        _begin_run(member.books, member.job)
         member.runtime.exec(self.flow, member.job, keep_open=self.rng.random() < 0.3)
 
     def _picture(self, member: Member, move: Move) -> dict[str, Any] | None:
@@ -329,7 +333,7 @@ class World:
         runtime = self.new_runtime(clock)
         job = JobState.deserialize(picture, clock=clock)
         books = runtime.books[job.job_id] = copy.deepcopy(member.books)
-        _forget_calls(books)
+        _begin_run(books, job)
         runtime.exec(self.flow, job, keep_open=self.rng.random() < 0.3)
         self.members.append(Member(runtime, job))
         return True
@@ -338,10 +342,11 @@ class World:
         return self.plan.steps[(move.pick // 7) % len(self.plan.steps)]
 
 
-def _forget_calls(books: Books) -> None:
+def _begin_run(books: Books, job: JobState) -> None:
     """What was under way begins again, or is taken up, in the next run."""
     books.working.clear()
     books.under_way.clear()
+    books.run_began = max((record.seq + 1 for record in job.execution_history), default=0)
 
 
 def _is_atomic(plan: Plan, step: Any) -> bool:

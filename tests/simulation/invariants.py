@@ -28,6 +28,7 @@ class Books:
         self.spent = 0
         self.fed: list[Copy] = []  # inputs and posts that were accepted
         self.taken: dict[str, dict[str, list[str]]] = {}  # activation id: slot: uids
+        self.delivered: dict[str, set[tuple[str, str]]] = {}  # activation id: uids that the policy passed on
         self.calls: dict[str, list[tuple[int, int]]] = {}  # activation id: (run, attempt) of each call
         self.seqs: dict[str, dict[str, list[int]]] = {}  # activation id: slot: numbers, as the observer heard them
         self.numbers: dict[tuple[str, str, int], str] = {}  # routine, slot, number: uid
@@ -35,6 +36,7 @@ class Books:
         self.working: dict[str, set[str]] = {}  # routine: activation ids whose logic is inside
         self.under_way: dict[str, set[str]] = {}  # the same, as the observer hears it
         self.cancelled_run = 0
+        self.run_began = 0  # the first record of this run in the history
         self.reposted: list[str] = []
         self.problems: list[str] = []
 
@@ -64,6 +66,7 @@ class Books:
     ) -> None:
         uids = took or {name: [uid for uid, _ in found] for name, found in items.items()}
         uids = {name: list(found) for name, found in uids.items() if found}
+        self.delivered[activation_id] = {(slot, uid) for slot, found in items.items() for uid, _ in found}
         calls = self.calls.setdefault(activation_id, [])
         if (run, attempt) < max(calls, default=(0, 0)):
             self.problem(f"{activation_id}: attempt {attempt} of run {run} after {calls}")
@@ -89,7 +92,7 @@ class Books:
     def emits(self, job: Any, routine_id: str, event: str) -> None:
         """Check that what the emitter feeds is still open, unless a cycle was closed."""
         for target, slot in self.plan.targets(routine_id, event):
-            skipped = job.get_routine_state(routine_id, "status") == "skipped"
+            skipped = job._records[routine_id].skipped  # its events count as ended at once
             if job.slots(target)[slot].is_closed and not skipped and not in_one_cycle(self.plan, routine_id, target):
                 self.problem(f"{target}.{slot} is closed while {job.activation_id} still feeds it")
 
@@ -100,7 +103,7 @@ class Books:
             self.problem(f"{sorted(inside)} overlap; max_concurrency is {step.max_concurrency}")
 
     def leaves(self, routine_id: str, activation_id: str) -> None:
-        self.working[routine_id].discard(activation_id)
+        self.working.setdefault(routine_id, set()).discard(activation_id)
 
     def policy_dropped(self, routine_id: str, slot: str, uids: list[str], count: int) -> None:
         if count != len(uids):
@@ -188,11 +191,11 @@ def _undone(cell: Any) -> Iterator[str]:
         if queue.parked and queue.waiting < queue.limit:
             yield f"has room in {queue.definition.name} for {queue.parked_count} parked items"
     for flight in cell.flights:
-        if not flight.counts and flight.phase in (Phase.STANDING, Phase.FAILED):
+        in_line = flight is not cell.flights[0] and cell.plan.definition.ordered
+        waits = (Phase.STANDING, Phase.FAILED, Phase.RETURNED)
+        if not flight.counts and not in_line and flight.phase in waits:
             yield f"has {flight.activation_id} in phase {flight.phase}"
-    if cell.flights and cell.flights[0].phase is Phase.RETURNED and not cell.flights[0].counts:
-        yield f"has {cell.flights[0].activation_id} returned and not ended"
-    if cell.flights or cell.record.ended or cell.hold is not None or cell.policy_pauses or cell.limiter is not None:
+    if len(cell.flights) >= cell.width or cell.record.ended or cell.hold is not None or cell.policy_pauses or cell.limiter is not None:
         return
     if wants_to_run(cell.plan.definition, [queue.waiting for queue in cell.queues], cell.started):
         yield f"could run with {[queue.waiting for queue in cell.queues]}"
@@ -229,18 +232,13 @@ class Outcome:
         self.seqs: dict[str, dict[str, list[int]]] = {}
         self.drops: Counter[tuple[str, str, str]] = Counter()
         self.problems: list[str] = []
-        self.stopped = False
         for record in job.execution_history:
             self._read(record)
 
     def _read(self, record: Any) -> None:
         if record.event_name == "dropped":
             self.drops[record.routine_id, record.data["slot"], record.data["reason"]] += record.data["count"]
-        if not record.routine_id:
-            self.stopped = False  # a run has ended; what follows is the next one
         activation_id = record.data.get("activation_id") if isinstance(record.data, dict) else None
-        if record.event_name == "error_stopped":
-            self.stopped = True
         if not activation_id:
             return
         before = self.of.get(activation_id)
@@ -270,7 +268,11 @@ def _check_status(books: Books, run: Any) -> None:
     last = [record for record in job.execution_history if not record.routine_id]
     if not last or last[-1].event_name != job.status:
         books.problem(f"status is {job.status}, the history says {last[-1:]}")
-    errors = _errors_of_last_run(job)
+    errors = [
+        record.data["error"]
+        for record in job.execution_history
+        if record.event_name == "error_stopped" and record.seq >= books.run_began
+    ]
     match job.status:
         case ExecutionStatus.COMPLETED:
             if job.error is not None or errors or books.cancelled_run == job.run:
@@ -284,16 +286,6 @@ def _check_status(books: Books, run: Any) -> None:
                 books.problem(f"failed by {job.error}; the history knows of {errors}")
         case _:
             books.problem(f"over with status {job.status}")
-
-
-def _errors_of_last_run(job: Any) -> list[str]:
-    found: list[str] = []
-    for record in job.execution_history[:-1]:
-        if not record.routine_id:
-            found = []
-        elif record.event_name == "error_stopped":
-            found.append(record.data["error"])
-    return found
 
 
 def _check_machine(books: Books, run: Any, cells: list[Any]) -> None:
@@ -323,7 +315,8 @@ def _check_activations(books: Books, run: Any, outcome: Outcome) -> None:
     for activation_id, calls in books.calls.items():
         what = outcome.of.get(activation_id)
         routine_id = activation_id.split("/")[1]
-        if (what in (None, "retry")) != (activation_id in pending):
+        goes_on = what in (None, "retry")
+        if goes_on != (activation_id in pending) and what != "error_continued":
             books.problem(f"{activation_id} is {what}, pending: {activation_id in pending}")
         times = seen[activation_id]
         if not atomic[routine_id] and times != len(calls):
@@ -356,10 +349,12 @@ def _check_items(books: Books, run: Any, outcome: Outcome) -> None:
             for uid in uids:
                 if what == "activated":
                     fate(uid, routine_id, slot, f"consumed by {activation_id}")
+                elif what == "error_continued" and (slot, uid) not in books.delivered[activation_id]:
+                    fate(uid, routine_id, slot, f"passed over in {activation_id}")  # by the policy, not by the engine
                 elif what == "skipped":
                     fate(uid, routine_id, slot, f"skipped with {activation_id}")
                     skipped[routine_id, slot] += 1
-                elif activation_id in pending:
+                elif activation_id in pending and what != "error_continued":
                     fate(uid, routine_id, slot, f"pending in {activation_id}")
     for activation_id, stored in pending.items():
         if activation_id not in books.taken:  # taken, and its logic never called
@@ -421,9 +416,8 @@ def _check_drops(
             if outcome.drops[routine_id, slot, reason] != count:
                 books.problem(f"{place}: {count} dropped as {reason}, history {outcome.drops[routine_id, slot, reason]}")
         allowed = {"unwanted", "skipped"}
-        allowed |= {"drop": {"full"}, "wait": {"full"}, "drop_oldest": {"superseded by newer items"}}.get(
-            plan.on_full, set()
-        )
+        allowed |= {"superseded by newer items"} if plan.on_full == "drop_oldest" else set()
+        allowed |= {"full"} if plan.on_full != "stretch" else set()
         if not set(drops) <= allowed:
             books.problem(f"{place} with on_full={plan.on_full} dropped {drops}")
 

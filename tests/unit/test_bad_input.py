@@ -15,10 +15,10 @@ from routilux import (
     JobState,
     JobStateError,
     ResourceNotFoundError,
+    RoutiluxError,
     Routine,
     Runtime,
     RuntimeClosedError,
-    RoutiluxError,
     Severity,
     Slot,
     batch_size_policy,
@@ -106,7 +106,7 @@ WRONG_CALLS = {
     "routine logic": lambda: Routine("r").set_logic(None),
     "routine policy": lambda: Routine("r").set_activation_policy(None),
     "routine handler": lambda: Routine("r").set_error_handler(None),
-    "routine without logic": lambda: Routine("r")(),
+    "routine without logic": Routine("r"),
     "handler strategy": lambda: ErrorHandler("maybe"),
     "handler retries": lambda: ErrorHandler(max_retries=-1),
     "handler exceptions": lambda: ErrorHandler(retryable_exceptions=3),
@@ -229,7 +229,9 @@ def test_a_missing_resource_names_the_known_ones():
 
 def test_an_enormous_item_goes_through_by_reference(sim):
     item = bytearray(50_000_000)
-    flow = Flow("f").add_routine(Routine("t").set_logic(lambda items, job_state: job_state.set_result(items[0] is item)))
+    flow = Flow("f").add_routine(
+        Routine("t").set_logic(lambda items, job_state: job_state.set_result(items[0] is item))
+    )
     job = sim.exec(flow, inputs={"t": {"items": [item]}})
     sim.run_until_idle()
     assert job.result is True

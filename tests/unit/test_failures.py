@@ -1,6 +1,7 @@
 """What follows a failure; dead letters; effects together or not at all. Design: §5.6, §6; BEHAVIOURS 24, 33-36."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -36,7 +37,9 @@ def chain(wire, source, sink):
         target = failing_when(bad, **dict(options))
         if handler or fields:
             target.set_error_handler(ErrorHandler(*handler, **fields))
-        flow = wire({"s": source(*values), "t": target, "u": sink()}, "s.out > t.items", "t.out > u.items", on_leftover="ok")
+        flow = wire(
+            {"s": source(*values), "t": target, "u": sink()}, "s.out > t.items", "t.out > u.items", on_leftover="ok"
+        )
         return flow.set_error_handler(flow_handler) if flow_handler else flow
 
     return make
@@ -80,7 +83,8 @@ def test_after_stop_nothing_downstream_starts(sim, wire, sink):  # B33
     assert job.slots("t")["items"].peek_all_new() == [1]
 
 
-def test_after_stop_what_runs_finishes_and_is_kept(sim, wire):
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_after_stop_what_runs_finishes_and_is_kept(sim, wire, timeout):
     async def long(job_state):
         await asyncio.sleep(1)
         job_state.set_result("kept")
@@ -89,7 +93,7 @@ def test_after_stop_what_runs_finishes_and_is_kept(sim, wire):
         await asyncio.sleep(0.5)
         raise ValueError
 
-    job = sim.exec(wire({"a": Routine("a").set_logic(long), "b": Routine("b").set_logic(fail)}))
+    job = sim.exec(wire({"a": Routine("a").set_logic(long), "b": Routine("b").set_logic(fail)}), timeout=timeout)
     sim.advance(0.7)
     assert job.status == "running"
     sim.advance(1)
@@ -115,7 +119,9 @@ def test_a_source_that_failed_runs_again_on_resume_and_one_that_ended_does_not(s
         if ran.count("bad") == 1:
             raise ValueError
 
-    flow = wire({"good": Routine("good").set_logic(lambda: ran.append("good")), "bad": Routine("bad").set_logic(fail_once)})
+    flow = wire(
+        {"good": Routine("good").set_logic(lambda: ran.append("good")), "bad": Routine("bad").set_logic(fail_once)}
+    )
     job = sim.exec(flow)
     sim.run_until_idle()
     job = sim.exec(flow, job)
@@ -131,6 +137,26 @@ def test_what_a_stopped_live_activation_wrote_and_emitted_stands(run, wire, sink
 
     job = run(wire({"s": Routine("s").set_logic(fail), "t": sink()}, "s.out > t.items", on_leftover="ok"))
     assert (job.get_shared_data("wrote"), job.slots("t")["items"].get_unconsumed_count()) == (1, 1)
+
+
+def test_a_kept_open_job_ends_when_a_routine_stops_it(sim, chain):  # B33
+    job = sim.exec(chain([1], {1}), keep_open=True)
+    sim.run_until_idle()
+    assert job.status == "failed"
+
+
+def test_a_kept_open_job_ends_when_it_is_cancelled(sim, chain):
+    job = sim.exec(chain([1], {}), keep_open=True)
+    sim.run_until_idle()
+    sim.cancel_job(job.job_id)
+    sim.run_until_idle()
+    assert job.status == "cancelled"
+
+
+def test_a_kept_open_job_ends_at_its_timeout(sim, chain):
+    job = sim.exec(chain([1], {}), keep_open=True, timeout=60)
+    sim.advance(61)
+    assert (job.status, job.error.type) == ("failed", "JobTimeoutError")
 
 
 # --- CONTINUE -----------------------------------------------------------------------------------------------
@@ -281,14 +307,14 @@ def test_retry_sees_the_same_items_and_activation_id(run, flaky):  # B35
 def test_retry_delays_grow_as_configured_up_to_the_cap(run, flaky):  # B35
     flow, calls = flaky(5, max_retries=9, retry_delay=2, retry_backoff=3, max_retry_delay=20)
     run(flow)
-    gaps = [round(later[0] - earlier[0], 6) for earlier, later in zip(calls, calls[1:], strict=False)]
+    gaps = [round(later[0] - earlier[0], 6) for earlier, later in itertools.pairwise(calls)]
     assert gaps == [2, 6, 18, 20, 20]
 
 
 def test_jitter_stays_within_its_share(run, flaky):
     flow, calls = flaky(9, max_retries=9, retry_delay=10, retry_backoff=1, jitter=0.5)
     run(flow)
-    gaps = [later[0] - earlier[0] for earlier, later in zip(calls, calls[1:], strict=False)]
+    gaps = [later[0] - earlier[0] for earlier, later in itertools.pairwise(calls)]
     assert all(5 <= gap <= 15 for gap in gaps)
     assert len(set(gaps)) > 1
 
@@ -325,7 +351,7 @@ def test_retry_holds_no_thread_while_it_waits(sim, wire, source, flaky):  # B35
 
 
 def test_a_retry_is_not_overtaken_by_its_own_routine(run, flaky):  # B35
-    flow, calls = flaky(1, values=("a", "b"))
+    flow, _ = flaky(1, values=("a", "b"))
     job = run(flow)
     assert job.get_shared_data("done") == [["a"], ["b"]]
 
@@ -337,7 +363,9 @@ def test_only_retryable_exceptions_are_retried(run, flaky):
     assert (run(flow).status, len(calls)) == ("completed", 2)
 
 
-@pytest.mark.parametrize(("then", "letters", "dropped"), [("continue", 1, {}), ("skip", 0, {("t", "items"): {"skipped": 1}})])
+@pytest.mark.parametrize(
+    ("then", "letters", "dropped"), [("continue", 1, {}), ("skip", 0, {("t", "items"): {"skipped": 1}})]
+)
 def test_an_exhausted_retry_does_what_then_says(run, flaky, then, letters, dropped):
     flow, calls = flaky(99, max_retries=1, then=then)
     job = run(flow)
@@ -489,7 +517,11 @@ def test_every_kind_of_logic_fails_alike(run, wire, source, strategy, kind):
     assert job.slots("t")["items"].peek_all_new() == ([1] if failed else [])
     assert len(job.dead_letters) == (strategy == "continue")
     if failed:
-        assert (job.error.type, job.error.message, job.error.attempt) == ("ValueError", "bad", 1 + (strategy == "retry"))
+        assert (job.error.type, job.error.message, job.error.attempt) == (
+            "ValueError",
+            "bad",
+            1 + (strategy == "retry"),
+        )
 
 
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
@@ -525,7 +557,13 @@ def test_atomic_effects_take_effect_together_when_the_logic_returns(sim, wire, s
         await asyncio.sleep(1)
         routine.emit("out", 2)
 
-    job = sim.exec(wire({"s": Routine("s", atomic=True).set_logic(logic), "t": sink(policy=batch_size_policy(9))}, "s.out > t.items", on_leftover="ok"))
+    job = sim.exec(
+        wire(
+            {"s": Routine("s", atomic=True).set_logic(logic), "t": sink(policy=batch_size_policy(9))},
+            "s.out > t.items",
+            on_leftover="ok",
+        )
+    )
     sim.advance(0.5)
     look(job)
     sim.advance(1)
@@ -539,7 +577,12 @@ def test_an_atomic_activation_sees_its_own_writes(run, wire):
         routine.set_state(job_state, "b", 2)
         job_state.append_shared_data("c", 3)
         job_state.set_result(4)
-        found = (job_state.get_shared_data("a"), routine.get_state(job_state, "b"), job_state.get_shared_data("c"), job_state.result)
+        found = (
+            job_state.get_shared_data("a"),
+            routine.get_state(job_state, "b"),
+            job_state.get_shared_data("c"),
+            job_state.result,
+        )
         job_state.update_shared_data("found", found)
 
     job = run(wire({"s": Routine("s", atomic=True).set_logic(logic)}))
@@ -645,7 +688,9 @@ def test_atomic_activations_that_append_to_one_list_each_append_once(run, wire, 
         job_state.append_shared_data("ours", items[0])
         job_state.append_routine_state("t", "mine", items[0])
 
-    target = Routine("t", atomic=True).add_slot("items").set_logic(logic).set_activation_policy(all_slots_ready_policy())
+    target = (
+        Routine("t", atomic=True).add_slot("items").set_logic(logic).set_activation_policy(all_slots_ready_policy())
+    )
     job = run(wire({"s": source(1, 2, 3), "t": target}, "s.out > t.items"))
     assert (job.get_shared_data("ours"), job.get_routine_state("t", "mine")) == ([1, 2, 3], [1, 2, 3])
 
@@ -718,7 +763,11 @@ def test_helpers_of_a_routine_under_two_ids_write_to_the_one_that_runs(run, wire
 
 def test_missing_state_gives_the_default(run, wire):
     job = run(wire({"s": Routine("s").set_logic(lambda: None)}))
-    assert (job.get_routine_state("s"), job.get_routine_state("s", "a"), job.get_routine_state("s", "a", 7)) == ({}, None, 7)
+    assert (job.get_routine_state("s"), job.get_routine_state("s", "a"), job.get_routine_state("s", "a", 7)) == (
+        {},
+        None,
+        7,
+    )
     assert (job.get_shared_data("a"), job.get_shared_data("a", 7)) == (None, 7)
 
 
@@ -742,13 +791,21 @@ def test_clear_data_empties_by_hand_and_keeps_the_result(run, wire):
 
     job = run(wire({"s": Routine("s").set_logic(logic)}))
     job.clear_data()
-    assert (job.shared_data, job.shared_log, job.execution_history, job.routine_states, job.result) == ({}, [], [], {}, 5)
+    assert (job.shared_data, job.shared_log, job.execution_history, job.routine_states, job.result) == (
+        {},
+        [],
+        [],
+        {},
+        5,
+    )
 
 
 # --- leftovers ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("on_leftover", "status", "logged"), [("warn", "completed", 1), ("ok", "completed", 0), ("fail", "failed", 0)])
+@pytest.mark.parametrize(
+    ("on_leftover", "status", "logged"), [("warn", "completed", 1), ("ok", "completed", 0), ("fail", "failed", 0)]
+)
 def test_leftovers_are_reported_as_the_flow_says(run, wire, source, sink, on_leftover, status, logged, caplog):
     flow = wire({"s": source(1), "t": sink(policy=batch_size_policy(2))}, "s.out > t.items", on_leftover=on_leftover)
     job = run(flow)

@@ -103,7 +103,7 @@ def test_custom_takes_all_when_its_check_says_so(opened):
     post(1, 2)
     post(3, 4)
     assert seen(job) == [[[1, 2, 3]], [[4]]] or seen(job) == [[[1, 2, 3, 4]]]
-    assert sum((lists[0] for lists in seen(job)), []) == [1, 2, 3, 4]
+    assert [item for lists in seen(job) for item in lists[0]] == [1, 2, 3, 4]
 
 
 def test_custom_with_a_check_that_reads_the_job(sim, opened):
@@ -280,7 +280,11 @@ def consume(slot, step):
 
 
 @settings(max_examples=150, deadline=None)
-@given(plans=st.lists(st.tuples(st.lists(st.sampled_from(STEPS), max_size=4), st.sampled_from(["no", "raise"])), max_size=6))
+@given(
+    plans=st.lists(
+        st.tuples(st.lists(st.sampled_from(STEPS), max_size=4), st.sampled_from(["no", "raise"])), max_size=6
+    )
+)
 @pytest.mark.parametrize("on_full", ["wait", "drop_oldest"])
 def test_what_a_policy_consumed_is_back_in_place_after_a_no_or_an_error(on_full, plans):
     asked = iter(plans)
@@ -416,7 +420,7 @@ def test_changes_coalesce_and_the_last_one_is_seen(opened):
         counts.append(slots["items"].get_unconsumed_count())
         return False, {}, None
 
-    job, post = opened(policy)
+    _, post = opened(policy)
     counts.clear()
     post(*range(50))
     assert counts == [50]
@@ -484,7 +488,15 @@ class Answering(Policy):
         return self.answer
 
 
-RUBBISH = [None, True, (True, {}), (True, None, None), (True, {"nope": [1]}, None), (True, {"items": "text"}, None), [1]]
+RUBBISH = [
+    None,
+    True,
+    (True, {}),
+    (True, None, None),
+    (True, {"nope": [1]}, None),
+    (True, {"items": "text"}, None),
+    [1],
+]
 
 
 def answering(answer):
@@ -710,7 +722,9 @@ def test_a_slot_stays_open_while_one_of_two_feeders_lives(sim, wire, source, sin
         await asyncio.sleep(10)
         routine.emit("out", "late")
 
-    flow = wire({"s": source(1), "slow": Routine("slow").set_logic(slow), "t": sink()}, "s.out > t.items", "slow.out > t.items")
+    flow = wire(
+        {"s": source(1), "slow": Routine("slow").set_logic(slow), "t": sink()}, "s.out > t.items", "slow.out > t.items"
+    )
     job = sim.exec(flow)
     sim.run_until_idle()
     assert not job.slots("t")["items"].is_closed
@@ -804,7 +818,10 @@ def test_explain_says_what_is_held_since_when_what_is_needed_and_who_can_deliver
         await asyncio.sleep(1000)
 
     flow = wire(
-        {"gateway": Routine("gateway").set_logic(forever), "t": sink("orders", "payments", policy=batch_size_policy(1))},
+        {
+            "gateway": Routine("gateway").set_logic(forever),
+            "t": sink("orders", "payments", policy=batch_size_policy(1)),
+        },
         "gateway.paid > t.payments",
         on_leftover="ok",
     )
@@ -915,7 +932,9 @@ def test_an_explanation_becomes_plain_data(sim, opened):
 
 
 def test_leftovers_carry_the_explanation_and_name_who_could_have_sent(run, wire, source, sink, caplog):
-    flow = wire({"a": source(1), "b": source(), "t": sink("a", "b", policy=batch_size_policy(1))}, "a.out > t.a", "b.out > t.b")
+    flow = wire(
+        {"a": source(1), "b": source(), "t": sink("a", "b", policy=batch_size_policy(1))}, "a.out > t.a", "b.out > t.b"
+    )
     job = run(flow)
     (leftover,) = job.leftovers
     assert (leftover.routine_id, leftover.slot, leftover.count) == ("t", "a", 1)

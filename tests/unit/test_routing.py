@@ -1,5 +1,7 @@
 """How items travel, and what full slots do. Design: §3; BEHAVIOURS 7, 17, 18, 20-23."""
 
+import contextlib
+import itertools
 import logging
 
 import pytest
@@ -93,7 +95,7 @@ def test_emit_after_the_activation_ended_is_refused(run, wire, sink):
         kept.append((routine, late()))
 
     run(wire({"s": Routine("s").set_logic(keep_generator), "t": sink()}, "s.out > t.items"))
-    routine, late = kept[0]
+    _, late = kept[0]
     next(late)
     with pytest.raises((NoActivationError, ActivationEndedError)):
         next(late)
@@ -123,8 +125,8 @@ def test_a_returned_coroutine_or_generator_is_run(run, wire):
         job_state.append_shared_data("ran", "generator")
 
     routines = {
-        "a": Routine("a").set_logic(lambda job_state: wait(job_state)),
-        "b": Routine("b").set_logic(lambda job_state: step(job_state)),
+        "a": Routine("a").set_logic(lambda *, job_state: wait(job_state)),
+        "b": Routine("b").set_logic(lambda *, job_state: step(job_state)),
     }
     assert sorted(run(wire(routines)).get_shared_data("ran")) == ["coroutine", "generator"]
 
@@ -235,7 +237,7 @@ def test_two_jobs_of_one_flow_never_see_each_others_items_or_state(sim, wire):  
         sim.close_job(job.job_id)
     sim.run_until_idle()
     assert [job.get_routine_state("t", "mine") for job in jobs] == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
-    assert [sum(job.get_shared_data("ours"), []) for job in jobs] == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
+    assert [[*itertools.chain(*job.get_shared_data("ours"))] for job in jobs] == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
 
 
 def test_nothing_of_a_job_stays_in_routines_flow_or_policies(run, wire, source, sink):  # B23
@@ -387,10 +389,8 @@ def test_a_failing_slot_fails_an_atomic_activation_at_commit_and_nothing_takes_e
 def test_one_full_slot_does_not_keep_the_other_targets_from_their_item(sim, wire, sink, on_full, order):  # B18
     def emit(routine):
         for number in range(2):
-            try:
+            with contextlib.suppress(SlotQueueFullError):
                 routine.emit("out", number)
-            except SlotQueueFullError:
-                pass
 
     targets = {
         "full": sink(max_queue_length=1, on_full=on_full, policy=batch_size_policy(2), key="full"),

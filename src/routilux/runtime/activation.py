@@ -5,7 +5,7 @@ Design: §4.2, §5.3, §5.6.
 
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from enum import Enum
-from inspect import isasyncgen, isawaitable, isgenerator
+from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
 from typing import Any, Protocol
 
 from routilux.current import current
@@ -246,7 +246,7 @@ class Activation:
             return True
         if isawaitable(result) and not isinstance(result, Emission):
             self.phase = Phase.AWAY
-            self.cell.start_away(self, _awaited(result))
+            self.cell.start_away(self, result if iscoroutine(result) else _awaited(result))
             return True
         return False
 

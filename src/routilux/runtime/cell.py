@@ -193,8 +193,9 @@ class Cell:
 
     def tell(self, event: Callable[[], None]) -> None:
         """Have something done in the next turn, from any thread."""
-        self.inbox.append(event)
+        self.inbox.append(event)  # before looking: a cell on its way to limbo looks at it under the lock
         self.wake()
+        self.run.leave_limbo(self)
 
     def _rest(self) -> None:
         self.token.append(None)
@@ -227,8 +228,8 @@ class Cell:
                 if following is not None:
                     return following
                 continue
-            if self.limiter is not None and not self.limiter.acquire(self):
-                return Next.LIMBO
+            if self.limiter is not None and not (place := self.limiter.acquire(self)):
+                return Next.REST if place is None else Next.LIMBO
             self.ask_due = False
             activation = self._decide()
             if activation is None:

@@ -174,6 +174,11 @@ class ThreadDispatcher:
             if threading.get_ident() in self._idents:
                 self._waits -= 1
 
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        """Block until notified."""
+        condition.wait(timeout)
+        return True
+
     def is_worker(self) -> bool:
         """Tell whether the calling thread is a worker of ours."""
         return threading.get_ident() in self._idents

@@ -15,7 +15,14 @@ from typing import Any
 
 from routilux.clock import Clock
 from routilux.current import current
-from routilux.errors import EngineError, JobFinishedError, JobStateError, ResourceNotFoundError, RoutineNotFoundError
+from routilux.errors import (
+    EngineError,
+    JobFinishedError,
+    JobStateError,
+    JobTimeoutError,
+    ResourceNotFoundError,
+    RoutineNotFoundError,
+)
 from routilux.explanation import Explanation
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus
 from routilux.item_queue import ItemQueue
@@ -93,18 +100,29 @@ class JobRun:
 
     # --- start ----------------------------------------------------------------------------------------------
 
-    def start(self, inputs: Iterable[tuple[str, str, list[Any]]], keep_open: bool) -> None:
+    def start(self, inputs: Iterable[tuple[str, str, list[Any]]], keep_open: bool, timeout: float | None) -> None:
         """Begin: feed inputs, close what nothing feeds, ask every policy that may say yes at the start."""
-        self.work.append(None)
         with self.lock:
-            if not self.is_stopping:
-                self._set_mode(Mode.OPEN)
+            if self.is_stopping:
+                return  # cancelled before it began
+            self.work.append(None)
+            self.job._set_status(ExecutionStatus.RUNNING)
+            if timeout is not None:
+                due = self.clock.ticks() + int(timeout * 1e9)
+                self.timers["timeout"] = self.at(due, lambda: self.time_out(timeout))
+            self._set_mode(Mode.OPEN)
             self.started = True
             feeds = [Feed(self, routine_id, slot, data) for routine_id, slot, data in inputs]
             settling.begin(self, [*self.restored_feeds, *feeds], keep_open)
+        self.tell()
         if self.limbo:
             self.flush_limbo()
         self.release_work()
+
+    def time_out(self, timeout: float) -> None:
+        """Fail the job because it took too long."""
+        problem = JobTimeoutError(self.job.job_id, timeout)
+        self.stop(ExecutionStatus.FAILED, ErrorRecord(type(problem).__name__, str(problem)), self.grace_seconds)
 
     def let_go(self) -> None:
         """Cut the ties between job, run and cells: the job keeps what it knows, the rest is freed at once."""
@@ -183,17 +201,17 @@ class JobRun:
         return self.interrupting
 
     def wait_at_gate(self, cell: Any) -> bool:
-        """Keep a cell until the gate opens; False if it is open already."""
+        """Keep a cell until the gate opens; False if it is open, or the cell has something to hear."""
         with self.lock:
-            if self.mode is Mode.OPEN or self.is_stopping:
+            if self.mode is Mode.OPEN or self.is_stopping or cell.inbox:
                 return False
             self.limbo.append(cell)
             return True
 
     def enter_limbo(self, cell: Any) -> bool:
-        """Keep a cell until somebody releases it; False if the run is stopping."""
+        """Keep a cell until somebody releases it; False if the run is stopping, or the cell has something to hear."""
         with self.lock:
-            if self.is_stopping:
+            if self.is_stopping or cell.inbox:
                 return False
             self.limbo.append(cell)
             return True

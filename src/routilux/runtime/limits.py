@@ -40,15 +40,19 @@ class Limit:
         self._free = count
         self._line: deque[Any] = deque()
 
-    def acquire(self, cell: Any) -> bool:
-        """Take a place; if there is none the cell goes to limbo and is made ready when one is free."""
+    def acquire(self, cell: Any) -> bool | None:
+        """Take a place; if there is none the cell goes to limbo and is made ready when one is free.
+
+        None says that the cell could not go to limbo: it has something else to do first.
+        """
         with self._lock:
             if self._free:
                 self._free -= 1
                 self.taken()
                 return True
-            if cell.run.enter_limbo(cell):
-                self._line.append(cell)
+            if not cell.run.enter_limbo(cell):
+                return None
+            self._line.append(cell)
             return False
 
     def taken(self) -> None:

@@ -36,6 +36,7 @@ class Station(Protocol):
     policy_pauses: bool
     special: bool
     limiter: Any
+    is_source: bool
     ticks: Any
     history: Any
     history_numbers: Any
@@ -80,6 +81,7 @@ def start_away(cell: Station, activation: Activation, coroutine: Coroutine[Any, 
     run.work.append(None)
 
     def done(result: Any, error: BaseException | None) -> None:
+        coroutine.close()  # it may have been cancelled before it began
         if activation.is_abandoned:
             return
         cell.tell(lambda: _come_back(cell, activation, result, error))
@@ -93,7 +95,7 @@ def _come_back(cell: Station, activation: Activation, result: Any, error: BaseEx
         return
     cell.run.running.remove(activation)
     activation.task = None
-    if error is None and not result:
+    if error is None and (activation.generator is None or result is None):
         activation.phase = Phase.RETURNED
     elif error is not None and cell.run.is_stopping and not isinstance(error, Exception):
         activation.phase = Phase.RUNNABLE  # cancelled with its job: it runs again when the job does
@@ -224,6 +226,8 @@ def finish(cell: Station, activation: Activation) -> None:
     if cell.limiter is not None:
         cell.limiter.release()
     activation.ended_at = now = cell.ticks()
+    if cell.is_source:
+        cell.run.end_routine(cell)
     if activation.error is not None:
         return
     seqs = [(queue.name, [record[0] for record in records]) for queue, records in taken]

@@ -68,8 +68,9 @@ def _wait_for_boundaries(run: Any, timeout: float | None) -> list[str]:
             if left is not None and left <= 0:
                 return busy
             if run.is_mine():
-                return busy  # the picture is taken inside of a logic of this job: it cannot wait for itself
-            run.rested.wait(left)
+                return busy  # taken inside of a logic of this job: it cannot wait for itself
+            if not run.dispatcher.wait(run.rested, left):
+                return busy
 
 
 def _live(run: Any) -> list[str]:

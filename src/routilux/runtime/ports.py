@@ -3,6 +3,7 @@
 Design: §8, §9. `Clock` stands in `routilux.clock`, since everything needs it.
 """
 
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
@@ -55,6 +56,9 @@ class Dispatcher(Protocol):
 
     def end_wait(self) -> None:
         """Say that a wait that was granted is over."""
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        """Wait, with the condition's lock held, until others make progress; False if there is none to wait for."""
 
     def is_worker(self) -> bool:
         """Tell whether the calling thread is one of the workers."""

@@ -23,13 +23,12 @@ from routilux.errors import (
     JobFinishedError,
     JobNotFoundError,
     JobStateError,
-    JobTimeoutError,
     RuntimeClosedError,
     WaitWouldDeadlockError,
 )
 from routilux.explanation import Explanation
 from routilux.flow import Flow
-from routilux.history import ErrorRecord, ExecutionStatus
+from routilux.history import ExecutionStatus
 from routilux.job import JobState
 from routilux.registry import FlowRegistry, flow_registry
 from routilux.routine import positive, positive_seconds
@@ -159,7 +158,7 @@ class Runtime:
         job.priority = priority
         run = self._make_run(job, flow, plan)
         detaching.attach(run)
-        self._begin_or_queue(run, lambda: self._begin(run, feeds, keep_open, seconds))
+        self._begin_or_queue(run, lambda: run.start(feeds, keep_open, seconds))
         return job
 
     def _flow(self, flow_name: str | Flow) -> Flow:
@@ -219,15 +218,6 @@ class Runtime:
                 self._active[key] = self._active.get(key, 0) + 1
                 run.counted = True
         begin()
-
-    def _begin(
-        self, run: JobRun, feeds: list[tuple[str, str, list[Any]]], keep_open: bool, timeout: float | None
-    ) -> None:
-        run.job._set_status(ExecutionStatus.RUNNING)
-        run.tell()
-        if timeout is not None:
-            run.timers["timeout"] = run.at(self.clock.ticks() + int(timeout * 1e9), lambda: _time_out(run, timeout))
-        run.start(feeds, keep_open)
 
     def _over(self, run: JobRun) -> None:
         """Hear that a run is over: free its place and start the next in line. Without locks of the run."""
@@ -517,8 +507,3 @@ class Runtime:
 
     def __repr__(self) -> str:
         return f"<Runtime: {len(self._unfinished)} unfinished jobs>"
-
-
-def _time_out(run: JobRun, timeout: float) -> None:
-    problem = JobTimeoutError(run.job.job_id, timeout)
-    run.stop(ExecutionStatus.FAILED, ErrorRecord(type(problem).__name__, str(problem)), run.grace_seconds)

@@ -20,22 +20,18 @@ class SimRuntime(Runtime):
         self.seed = seed
         self.manual_clock = clock or ManualClock()
         self.stepper = StepDispatcher(seed, self.manual_clock)
-        self._sim_loop: SimLoop | None = None
         super().__init__(
             1, clock=self.manual_clock, dispatcher=self.stepper, executor=self._make_loop, seed=seed, **options
         )
 
     def _make_loop(self) -> SimLoop:
-        self._sim_loop = SimLoop(self.manual_clock, self.stepper)
-        return self._sim_loop
+        loop = SimLoop(self.manual_clock, self.stepper)
+        self.stepper.run_loop = loop.step
+        return loop
 
     def step(self) -> bool:
         """Do one thing: run one ready cell or one round of the loop, or fire one timer that is due now."""
-        if self.stepper.step():
-            return True
-        if self._sim_loop is not None and self._sim_loop.step():
-            return True
-        return self.stepper.fire_due()
+        return self.stepper.step() or self.stepper.fire_due()
 
     def run_until_idle(self, max_steps: int = 1_000_000) -> int:
         """Step until nothing is ready at the clock's time; gives the number of steps.

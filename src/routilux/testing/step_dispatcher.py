@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import random
+import threading
 from collections.abc import Callable
 
 from routilux.runtime.dispatch import ThreadTimer
@@ -20,13 +21,14 @@ class StepDispatcher:
         self._heap: list[tuple[int, int, ThreadTimer]] = []
         self._numbers = itertools.count()
         self.steps = 0
+        self.run_loop: Callable[[], bool] = _no_loop
 
     def submit(self, runnable: Runnable) -> None:
         """Note that it is ready."""
         self._ready.append(runnable)
 
     def step(self) -> bool:
-        """Run one ready cell, one of the highest priority picked at random; False if there is none."""
+        """Run one ready cell, of the highest priority, picked at random, else a round of the loop; False if neither is."""
         while self._ready:
             highest = max(runnable.priority for runnable in self._ready)
             best = [index for index, runnable in enumerate(self._ready) if runnable.priority == highest]
@@ -37,7 +39,7 @@ class StepDispatcher:
                 self.steps += 1
                 runnable.turn()
                 return True
-        return False
+        return self.run_loop()
 
     def choose(self, count: int) -> int:
         """Choose at random."""
@@ -49,6 +51,10 @@ class StepDispatcher:
 
     def end_wait(self) -> None:
         """Do nothing."""
+
+    def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
+        """Take a step instead of waiting; False if nothing is ready at this moment of the clock."""
+        return self.step()
 
     def is_worker(self) -> bool:
         """Tell that waiting by blocking is fine for nobody here; the runtime steps instead."""
@@ -81,3 +87,7 @@ class StepDispatcher:
         """Forget everything that is ready."""
         self._ready.clear()
         return True
+
+
+def _no_loop() -> bool:
+    return False
