@@ -44,7 +44,9 @@ def main(arguments: list[str]) -> int:
         except Exception as error:
             failed += 1
             where = traceback.extract_tb(error.__traceback__)[-1]
-            print(f"{seed}: {type(error).__name__}: {str(error)[:300]}  [{where.filename.rsplit('/', 1)[-1]}:{where.lineno}]")
+            print(
+                f"{seed}: {type(error).__name__}: {str(error)[:300]}  [{where.filename.rsplit('/', 1)[-1]}:{where.lineno}]"
+            )
     print(f"{failed} of {len(range(*numbers))} seeds failed")
     return bool(failed)
 

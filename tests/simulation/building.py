@@ -248,7 +248,7 @@ def _yes(taken: dict[str, list[Any]]) -> Any:
     return True, taken, {"took": {name: [item[0] for item in found] for name, found in taken.items()}}
 
 
-NO = (False, {}, None)
+NO: tuple[bool, dict[str, list[Any]], None] = (False, {}, None)
 
 
 def _all_new(slots: Any) -> dict[str, list[Any]]:
@@ -286,9 +286,7 @@ def _latest(plan: PolicyPlan) -> Any:
         took = {name: [item[0] for item in slot.peek_all_new()] for name, slot in slots.items()}
         if not any(took.values()):
             return NO
-        data = {
-            name: [slot.consume_latest_and_mark_all_consumed()] for name, slot in slots.items() if took[name]
-        }
+        data = {name: [slot.consume_latest_and_mark_all_consumed()] for name, slot in slots.items() if took[name]}
         return True, data, {"took": took}
 
     return latest

@@ -124,7 +124,9 @@ def draw(seed: int) -> Plan:
 
 
 def _draw_step(rng: random.Random, routine_id: str, is_source: bool, calm: bool) -> StepPlan:
-    slots = () if is_source else tuple(_draw_slot(rng, name) for name in ("x", "y", "z")[: rng.choice((1, 1, 1, 2, 2, 3))])
+    slots = (
+        () if is_source else tuple(_draw_slot(rng, name) for name in ("x", "y", "z")[: rng.choice((1, 1, 1, 2, 2, 3))])
+    )
     rough = not calm
     return StepPlan(
         routine_id=routine_id,
@@ -180,9 +182,7 @@ def _draw_handler(rng: random.Random) -> ErrorHandler:
     )
 
 
-def _draw_links(
-    rng: random.Random, steps: tuple[StepPlan, ...], sources: int
-) -> tuple[tuple[str, str, str, str], ...]:
+def _draw_links(rng: random.Random, steps: tuple[StepPlan, ...], sources: int) -> tuple[tuple[str, str, str, str], ...]:
     links: dict[tuple[str, str, str, str], None] = {}
     for number, step in enumerate(steps[sources:], start=sources):
         for slot in step.slots:

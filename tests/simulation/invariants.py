@@ -195,7 +195,13 @@ def _undone(cell: Any) -> Iterator[str]:
         waits = (Phase.STANDING, Phase.FAILED, Phase.RETURNED)
         if not flight.counts and not in_line and flight.phase in waits:
             yield f"has {flight.activation_id} in phase {flight.phase}"
-    if len(cell.flights) >= cell.width or cell.record.ended or cell.hold is not None or cell.policy_pauses or cell.limiter is not None:
+    if (
+        len(cell.flights) >= cell.width
+        or cell.record.ended
+        or cell.hold is not None
+        or cell.policy_pauses
+        or cell.limiter is not None
+    ):
         return
     if wants_to_run(cell.plan.definition, [queue.waiting for queue in cell.queues], cell.started):
         yield f"could run with {[queue.waiting for queue in cell.queues]}"
@@ -414,7 +420,9 @@ def _check_drops(
             books.problem(f"{place}: gone {gone}, policy dropped {unwanted}, skipped {skipped[place]}, counted {drops}")
         for reason, count in drops.items():
             if outcome.drops[routine_id, slot, reason] != count:
-                books.problem(f"{place}: {count} dropped as {reason}, history {outcome.drops[routine_id, slot, reason]}")
+                books.problem(
+                    f"{place}: {count} dropped as {reason}, history {outcome.drops[routine_id, slot, reason]}"
+                )
         allowed = {"unwanted", "skipped"}
         allowed |= {"superseded by newer items"} if plan.on_full == "drop_oldest" else set()
         allowed |= {"full"} if plan.on_full != "stretch" else set()

@@ -41,7 +41,7 @@ class LoopExecutor:
     def stop(self) -> None:
         """Cancel what runs, end the loop and its thread."""
         if not self._loop.is_closed():
-            asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result(timeout=5)
+            asyncio.run_coroutine_threadsafe(cancel_all(), self._loop).result(timeout=5)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(timeout=5)
             self._loop.close()
@@ -89,7 +89,8 @@ def complete(future: "asyncio.Future[None]") -> None:
         future.set_result(None)
 
 
-async def _cancel_all() -> None:
+async def cancel_all() -> None:
+    """Cancel every other task of the running loop, and wait for their ends."""
     current = asyncio.current_task()
     tasks = [task for task in asyncio.all_tasks() if task is not current]
     for task in tasks:

@@ -91,6 +91,7 @@ class Activation:
     is_over = False
     is_abandoned = False
     is_committed = False
+    holds_place = False  # of its routine's limit
     nested = False
     effects: Effects | None = None
     phase = Phase.RUNNABLE

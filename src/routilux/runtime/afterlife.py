@@ -28,7 +28,7 @@ class EndedCell:
     run: Any
     flights: tuple[Any, ...] = ()
     hold: Any = None
-    limiter: Any = None
+    in_line: bool = False
 
     @property
     def routine_id(self) -> str:
@@ -50,7 +50,6 @@ class EndedRun:
     cells: list[EndedCell] = field(default_factory=list)
     mode: Mode = Mode.OVER
     door_open: bool = False
-    limbo: tuple[Any, ...] = ()
 
 
 class Afterlife:

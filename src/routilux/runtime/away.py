@@ -8,6 +8,7 @@ from typing import Any
 
 from routilux import rings
 from routilux.current import current
+from routilux.runtime import outcome
 from routilux.runtime.activation import Activation
 
 
@@ -81,6 +82,7 @@ def abandon(run: Any, activation: Activation) -> None:
         run.running.remove(entry)
         if entry is cell:
             cell.lost = True
+        outcome.give_place_back(cell, activation)
         if activation in run.waiting:
             run.waiting.remove(activation)
             run.rested.notify_all()

@@ -52,6 +52,7 @@ class Cell:
         "history",
         "history_numbers",
         "hold",
+        "in_line",
         "inbox",
         "is_plain",
         "is_source",
@@ -66,6 +67,7 @@ class Cell:
         "name",
         "nested",
         "open_slots",
+        "places",
         "plan",
         "policy_attempt",
         "policy_pauses",
@@ -128,6 +130,8 @@ class Cell:
         self.forced = 0
         self.queued = False
         self.lost = False
+        self.in_line = False  # for a place of its limit
+        self.places = 0  # that it was given and has not used yet
         self.nested = False
         self.flights: list[Activation] = []
         self.inbox: list[Callable[[], None]] = []
@@ -222,14 +226,14 @@ class Cell:
                 self._hear()
             if flights:
                 outcome.tend(self)
-            busy = len(flights) >= self.width
+            busy = len(flights) >= self.width or self.in_line
             if not (run.is_open and self.ask_due) or busy or self.policy_pauses or self.record.ended:
                 following = self._stop_here()
                 if following is not None:
                     return following
                 continue
-            if self.limiter is not None and not (place := self.limiter.acquire(self)):
-                return Next.REST if place is None else Next.LIMBO
+            if self.limiter is not None and not self.limiter.acquire(self):
+                return Next.REST
             self.ask_due = False
             activation = self._decide()
             if activation is None:
@@ -246,6 +250,8 @@ class Cell:
         """Say how to leave a turn in which nothing can start; None if the gate opened meanwhile."""
         run = self.run
         if not run.is_open:
+            if self.places and self.limiter is not None:
+                self.limiter.leave(self)
             if run.is_stopping:
                 return Next.REST
             return Next.LIMBO if run.wait_at_gate(self) else None
@@ -256,7 +262,7 @@ class Cell:
     def _after_no(self) -> Next | None:
         """Give back what was taken for an activation that does not come."""
         if self.limiter is not None:
-            self.limiter.cancel()
+            self.limiter.release()
         hold = self.hold
         if hold is None or not hold.is_standing:
             return None
@@ -342,6 +348,8 @@ class Cell:
         if self.special:
             self._after_special()
         self.flights.append(activation)
+        if self.limiter is not None:
+            activation.holds_place = self.limiter.began()
         return activation
 
     def _after_special(self) -> None:
@@ -458,6 +466,8 @@ class Cell:
 
     def dissolve(self) -> None:
         """Let go of what refers back to it: its job has ended."""
+        if self.limiter is not None:
+            self.limiter.leave(self)
         self.routes = {}
         self.ask = _nobody_asks
         self.flights = []

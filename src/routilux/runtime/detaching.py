@@ -61,6 +61,7 @@ def detach(run: Any) -> None:
         for activation in cell.flights:
             activation.is_over = True
             activation.close()
+            outcome.give_place_back(cell, activation)
         for queue in cell.queues:
             queue.parked = None
 

@@ -51,8 +51,8 @@ def _status(run: Any, cell: Any, last: Any) -> tuple[str, list[str]]:
     if run.mode is Mode.PAUSED:
         return "waits: the job is paused", notes
     if run.mode in (Mode.STOPPING, Mode.OVER):
-        return f"does not run: the job is {run.job.status}", notes
-    if cell in run.limbo and cell.limiter is not None:
+        return "did not run again before the job ended", notes
+    if cell.in_line:
         return f"waits in line for the limit {cell.plan.definition.limit!r}", notes
     if last is None:
         return "was not asked yet", notes

@@ -83,7 +83,8 @@ class JobRun:
         self.starved: list[Any] = []  # in line for a permit to use a worker
         self.waiting: list[Activation] = []  # emitters that wait for room
         self.parked_tasks: set[Activation] = set()  # async logics that wait for room
-        self.timers: dict[Any, Timer] = {}
+        self.retries: dict[Any, Timer] = {}  # each of them is work
+        self.timers: dict[str, Timer] = {}  # the job's own: its timeout, the grace of its end
         self.ending: tuple[ExecutionStatus, ErrorRecord | None] | None = None
         self.interrupting = False
         self.wants_pause = False
@@ -160,7 +161,7 @@ class JobRun:
 
         def fire() -> None:
             with self.lock:
-                if self.timers.pop(key, None) is None:
+                if self.retries.pop(key, None) is None:
                     return
                 cell.tell(begin)
             self.release_work()
@@ -169,7 +170,7 @@ class JobRun:
             if self.is_stopping:
                 return
             self.work.append(None)
-            self.timers[key] = self.dispatcher.at(due, fire)
+            self.retries[key] = self.dispatcher.at(due, fire)
 
     def at(self, ticks: int, callback: Callable[[], None]) -> Timer:
         """Call back when the clock has reached these ticks."""
@@ -334,12 +335,15 @@ class JobRun:
             self.ending = (status, error)
             self.work.append(None)
             self._set_mode(Mode.STOPPING)
-            timers, self.timers = self.timers, {}
+            retries, self.retries = self.retries, {}
+            if self.door_open:
+                self.door_open = False
+                self.work.pop()  # never the last: ours is there
             if error is not None:
                 self.job.error = error
-        for timer in timers.values():
+        for timer in retries.values():
             timer.cancel()
-            self.work.pop()  # never the last: ours is there
+            self.work.pop()
         if grace_seconds is not None:
             self.interrupting = True
             away.interrupt(self)
@@ -383,8 +387,8 @@ class JobRun:
         """End a paused run without a final status: its job goes on in another one."""
         with self.lock:
             self._set_mode(Mode.OVER)
-            timers, self.timers = self.timers, {}
-        for timer in timers.values():
+            timers = [*self.timers.values(), *self.retries.values()]
+        for timer in timers:
             timer.cancel()
         for cell in self.cells:
             if cell.armed is not None:

@@ -33,50 +33,65 @@ class Rate:
 
 
 class Limit:
-    """So many places; who finds none waits in line, first come first served, and holds no thread."""
+    """So many places; who finds none waits in line, first come first served, and holds no thread.
+
+    A cell in line counts as work of its job. A free place is given to the first in line before it is woken.
+    """
 
     def __init__(self, count: int) -> None:
-        self._lock = threading.Lock()  # guards _free and _line
+        self._lock = threading.Lock()  # guards _free, _line, and in_line and places of the cells
         self._free = count
         self._line: deque[Any] = deque()
 
-    def acquire(self, cell: Any) -> bool | None:
-        """Take a place; if there is none the cell goes to limbo and is made ready when one is free.
-
-        None says that the cell could not go to limbo: it has something else to do first.
-        """
+    def acquire(self, cell: Any) -> bool:
+        """Take a place; if there is none the cell stands in line, and is told when it has got one."""
         with self._lock:
-            if self._free:
-                self._free -= 1
-                self.taken()
+            if cell.places:
+                cell.places -= 1
                 return True
-            if not cell.run.enter_limbo(cell):
-                return None
-            self._line.append(cell)
+            if self._free and not self._line:
+                self._free -= 1
+                return True
+            if not cell.in_line:
+                cell.in_line = True
+                cell.run.work.append(None)
+                self._line.append(cell)
             return False
 
-    def taken(self) -> None:
-        """Hear that a place was taken. Called with the lock held."""
+    def began(self) -> bool:
+        """Hear that an activation begins in a place; True if it must be given back at the end."""
+        return True
 
     def release(self) -> None:
-        """Give a place back when the activation has ended."""
-        self.free_one()
-
-    def cancel(self) -> None:
-        """Give a place back that was not used after all."""
-        self.free_one()
-
-    def free_one(self) -> None:
-        """Let the next in line look again; one whose job has stopped meanwhile is passed over."""
+        """Give a place back: its activation has ended, or never began."""
         with self._lock:
             self._free += 1
+        self._serve()
+
+    def leave(self, cell: Any) -> None:
+        """Take a cell out of the line, and back what it was given: its job stops or pauses."""
+        with self._lock:
+            was_in_line, cell.in_line = cell.in_line, False
+            if was_in_line:
+                self._line.remove(cell)
+            self._free += cell.places
+            cell.places = 0
+        if was_in_line:
+            cell.run.release_work()
+        self._serve()
+
+    def _serve(self) -> None:
+        """Give free places to those in line."""
         while True:
             with self._lock:
                 if not self._line or not self._free:
                     return
+                self._free -= 1
                 cell = self._line.popleft()
-            if cell.run.leave_limbo(cell):
-                return
+                cell.in_line = False
+                cell.places += 1
+            cell.nudge()
+            cell.run.release_work()
 
 
 class RateLimit(Limit):
@@ -88,12 +103,7 @@ class RateLimit(Limit):
         self._clock = clock
         self._at = at
 
-    def taken(self) -> None:
-        """Have the place back after the period."""
-        self._at(self._clock.ticks() + self._period, self.free_one)
-
-    def release(self) -> None:
-        """Do nothing: only time gives places back."""
-
-    def cancel(self) -> None:
-        """Do nothing: the place was taken when the routine was asked."""
+    def began(self) -> bool:
+        """Have the place back after the period, whatever becomes of the activation."""
+        self._at(self._clock.ticks() + self._period, self.release)
+        return False

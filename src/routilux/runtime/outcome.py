@@ -36,6 +36,7 @@ class Station(Protocol):
     policy_pauses: bool
     special: bool
     limiter: Any
+    in_line: bool
     is_source: bool
     ticks: Any
     history: Any
@@ -150,10 +151,20 @@ def _tend_one(cell: Station, activation: Activation, first: bool) -> None:
                 answer(cell, activation)
             case Phase.STANDING if not activation.counts:
                 activation.phase = Phase.RUNNABLE
-            case Phase.RUNNABLE if cell.run.is_open:
+            case Phase.RUNNABLE if cell.run.is_open and _has_place(cell, activation):
                 _go_on(cell, activation)
             case _:
                 return
+
+
+def _has_place(cell: Station, activation: Activation) -> bool:
+    """Have a place in the limit before an attempt begins; one that goes on has it."""
+    if cell.limiter is None or activation.holds_place or activation.generator is not None:
+        return True
+    if cell.in_line or not cell.limiter.acquire(cell):
+        return False
+    activation.holds_place = cell.limiter.began()
+    return True
 
 
 def _conclude(cell: Station, activation: Activation) -> bool:
@@ -223,8 +234,7 @@ def finish(cell: Station, activation: Activation) -> None:
         cell.ask_due = True
     if activation.timer is not None:
         activation.timer.cancel()
-    if cell.limiter is not None:
-        cell.limiter.release()
+    give_place_back(cell, activation)
     activation.ended_at = now = cell.ticks()
     if cell.is_source:
         cell.run.end_routine(cell)
@@ -298,7 +308,13 @@ def answer(cell: Station, activation: Activation) -> None:
 
 def _leave(cell: Station, activation: Activation) -> None:
     cell.flights.remove(activation)
-    if cell.limiter is not None:
+    give_place_back(cell, activation)
+
+
+def give_place_back(cell: Any, activation: Activation) -> None:
+    """Give back the place in its limit that an activation holds, if it holds one."""
+    if activation.holds_place:
+        activation.holds_place = False
         cell.limiter.release()
 
 
@@ -336,6 +352,7 @@ def _skip(cell: Station, info: ErrorRecord, taken: Sequence[tuple[ItemQueue, lis
 
 def _retry(cell: Station, activation: Activation, delay_seconds: float) -> None:
     """Replace the failed attempt by the next one, which waits without a thread."""
+    give_place_back(cell, activation)  # while it waits, others may have it
     following = cell.make_activation(cell)
     following.number = activation.number
     following.attempt = activation.attempt + 1

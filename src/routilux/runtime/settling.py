@@ -179,6 +179,9 @@ def _end_clocks(run: Any) -> bool:
 def stop_timers(run: Any) -> None:
     """Cancel the policies' timers of a run that stops; their deadlines stay in the job."""
     release = 0
+    for cell in run.cells:
+        if cell.limiter is not None:
+            cell.limiter.leave(cell)
     with run.lock:
         for cell in run.cells:
             if cell.armed is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any
 
-from routilux.engines.async_loop import LoopTask, complete
+from routilux.engines.async_loop import LoopTask, cancel_all, complete
 from routilux.testing.manual_clock import ManualClock
 from routilux.testing.step_dispatcher import StepDispatcher
 
@@ -77,4 +77,5 @@ class SimLoop:
     def stop(self) -> None:
         """Close the loop."""
         if not self._loop.is_closed():
+            self._loop.run_until_complete(cancel_all())
             self._loop.close()
