@@ -438,28 +438,28 @@ class ItemQueue:
         with self.lock:
             return taken, self.settle()
 
-    def reject(self) -> None:
-        """Put what was taken back in place: the answer was no."""
+    def reject(self) -> list[Outbox]:
+        """Put what was taken back in place: the answer was no. Gives the outboxes that emptied."""
         taken = self.taken
         self.taken = None
-        if taken:
-            with self.lock:
+        with self.lock:
+            if taken:
                 lent, self.lent = self.lent or (), None
                 self._restore([record for record in taken if record[0][0] not in lent])
                 if self.definition.on_full is OnFull.DROP_OLDEST:
                     while self.waiting > self.limit:
                         self._drop_oldest()
-                self.settle()
+            return self.settle()
 
-    def put_back(self, taken: Iterable[Taken]) -> None:
-        """Put consumed items back to the head of the slot, in their order."""
+    def put_back(self, taken: Iterable[Taken]) -> list[Outbox]:
+        """Put consumed items back to the head of the slot, in their order. Gives the outboxes that emptied."""
         records = list(taken)
         chunks = {id(chunk) for _, chunk in records}
         with self.lock:
             self.done = [record for record in self.done if id(record[2]) not in chunks]
             self._restore(records)
             self._forgotten = min(self._forgotten, self.next_seq - self.waiting)
-            self.settle()
+            return self.settle()
 
     def _restore(self, records: list[Taken]) -> None:
         for seqs, chunk in reversed(records):

@@ -26,6 +26,7 @@ class StoredActivation:
     message: Any
     retry_due: int | None = None
     returned: bool = False
+    failed: bool = False
 
 
 @dataclass(slots=True)

@@ -189,6 +189,7 @@ class _Writer:
             "message": encode(stored.message, f"{where}.policy_message"),
             "retry_due": self.deadline(stored.retry_due),
             "returned": stored.returned,
+            "failed": stored.failed,
         }
 
     def decision(self, entry: list[Any]) -> list[Any]:
@@ -314,4 +315,5 @@ class _Reader:
             decode(plain["message"]),
             self.deadline(plain["retry_due"]),
             plain["returned"],
+            plain["failed"],
         )

@@ -47,6 +47,7 @@ class Home(Protocol):
     def nudge(self) -> None: ...
 
     keeps_data: bool
+    is_ordered_overlap: bool
 
     def check_declared(self, event: str) -> None: ...
     def unrouted(self, event: str) -> None: ...
@@ -91,6 +92,8 @@ class Activation:
     is_over = False
     is_abandoned = False
     is_committed = False
+    has_begun = False  # its logic was called, in this run of the job
+    owes_boundary = False  # it yielded, and waits until it is the first to take effect
     holds_place = False  # of its routine's limit
     nested = False
     effects: Effects | None = None
@@ -214,6 +217,7 @@ class Activation:
     def execute(self) -> None:
         """Run the logic until it returns, fails, stands at a boundary or goes elsewhere; never raises."""
         self.phase = Phase.RUNNING
+        self.has_begun = True
         current.set(self)
         try:
             if self.generator is None:
@@ -272,6 +276,10 @@ class Activation:
             raise LogicError(
                 self.routine_id, f"yields {type(value).__name__}; a bare yield is a boundary, emit() sends values"
             )
+        if self.cell.is_ordered_overlap:
+            self.owes_boundary = True  # the cell lets it take effect when it is its turn
+            self.phase = Phase.STANDING
+            return
         self.cell.commit_boundary(self)
         self.boundary += 1
         self.phase = Phase.STANDING if self.counts else Phase.RUNNABLE

@@ -47,17 +47,46 @@ async def room(run: Any, activation: Activation) -> None:
         if activation.room_waiters is None:
             activation.room_waiters = []
         activation.room_waiters.append(wake)
-        run.parked_tasks.add(activation)
+        run.parked_tasks[activation] = None
         run.running.remove(activation)
     if not activation.counts:
         wake()
+    held_place = activation.holds_place
+    outcome.give_place_back(activation.cell, activation)  # its consumers may wait for that very limit
     run.release_work()
     try:
         await waiter
     finally:
         wake()
         with run.lock:
-            run.parked_tasks.discard(activation)
+            run.parked_tasks.pop(activation, None)
+    if held_place:
+        await _take_place_again(run, activation)
+
+
+async def _take_place_again(run: Any, activation: Activation) -> None:
+    cell: Any = activation.cell
+    limiter = cell.limiter
+    waiter, complete = run.executor().make_room_waiter()
+    taker = PlaceTaker(run, complete)
+    if not limiter.acquire(taker):
+        try:
+            await waiter  # the place is given to the taker before it is woken
+        except BaseException:
+            limiter.leave(taker)
+            raise
+        taker.places = 0
+    activation.holds_place = True
+
+
+class PlaceTaker:
+    """Stands in line for a place of a limit on behalf of an async logic that goes on."""
+
+    def __init__(self, run: Any, complete: Callable[[], None]) -> None:
+        self.run = run
+        self.nudge = complete
+        self.in_line = False
+        self.places = 0
 
 
 def interrupt(run: Any) -> None:

@@ -54,6 +54,7 @@ class Cell:
         "hold",
         "in_line",
         "inbox",
+        "is_ordered_overlap",
         "is_plain",
         "is_source",
         "job",
@@ -117,6 +118,7 @@ class Cell:
         self.history, self.history_numbers = run.job.history_door()
         self.slot_names = plan.slot_names
         self.keeps_data = plan.keeps_data
+        self.is_ordered_overlap = self.width > 1 and definition.ordered
         self.is_plain = self.width == 1 and definition.timeout is None and not run.observers and not plan.is_atomic
         self.special = bool(run.observers)
         self.limiter = run.limiter(definition.limit) if definition.limit is not None else None
@@ -227,7 +229,7 @@ class Cell:
             if flights:
                 outcome.tend(self)
             busy = len(flights) >= self.width or self.in_line
-            if not (run.is_open and self.ask_due) or busy or self.policy_pauses or self.record.ended:
+            if not (run.is_open and self.ask_due) or busy or self.policy_pauses or self._is_through():
                 following = self._stop_here()
                 if following is not None:
                     return following
@@ -255,9 +257,13 @@ class Cell:
             if run.is_stopping:
                 return Next.REST
             return Next.LIMBO if run.wait_at_gate(self) else None
-        if not self.open_slots and not self.ask_due:
+        if self.record.skipped or not (self.open_slots or self.ask_due):
             self._maybe_end()
         return Next.REST
+
+    def _is_through(self) -> bool:
+        record = self.record
+        return record.ended or record.skipped or (self.is_source and self.started)
 
     def _after_no(self) -> Next | None:
         """Give back what was taken for an activation that does not come."""
@@ -272,6 +278,8 @@ class Cell:
     def _begin_logic(self, activation: Activation) -> None:
         if not self.is_plain:
             outcome.launch(self, activation)
+            if activation.taken and self.width > 1:
+                self.ask_due = True  # what still waits may run beside it
             return
         activation.nested = self.nested
         activation.execute()
@@ -330,10 +338,12 @@ class Cell:
                 taken.append((queue, records))
                 for outbox in emptied:
                     outbox.emptied(queue)
+            elif queue.fresh_drops:
+                self._give_back(queue)
             else:
                 queue.taken = None
             if queue.fresh_drops:
-                self._make_up_for_drops(queue)
+                self.report_drops(queue)
         return self._begin(activation, at, answer, taken)
 
     def _begin(self, activation: Activation, at: int, answer: Any, taken: list[Any]) -> Activation:
@@ -378,21 +388,19 @@ class Cell:
 
     def _reject(self) -> None:
         for queue in self.queues:
-            if queue.taken:
-                queue.reject()
+            if queue.taken or queue.fresh_drops:
+                self._give_back(queue)
             queue.taken = None
-            if queue.fresh_drops:
-                self._make_up_for_drops(queue)
 
-    def _make_up_for_drops(self, queue: ItemQueue) -> None:
-        """Report what a policy dropped, and let parked items into the room that this made."""
-        self.report_drops(queue)
-        with queue.lock:
-            emptied = queue.settle()
-        for outbox in emptied:
+    def _give_back(self, queue: ItemQueue) -> None:
+        """Put back what was taken provisionally; let parked items into the room that drops made."""
+        enqueued = queue.next_seq
+        for outbox in queue.reject():
             outbox.emptied(queue)
-        if emptied or queue.parked:
+        if queue.next_seq != enqueued:
             self.dirty = True
+        if queue.fresh_drops:
+            self.report_drops(queue)
 
     def _take_all(self) -> Any:
         data = {name: slot.consume_all_new() for name, slot in self.record.slots.items()}
@@ -527,6 +535,7 @@ class Cell:
         if run.permits is not None and not run.take_permit(activation):
             return False
         run.running.append(activation)
+        outcome.start_clock(self, activation)
         return True
 
     def task_ends(self, activation: Activation) -> None:

@@ -25,7 +25,7 @@ def stored_activation(activation: Activation, interrupted: bool = False) -> Stor
     broken = interrupted or (activation.effects is None and activation.phase in (Phase.STANDING, Phase.RUNNABLE))
     return StoredActivation(
         number=activation.number,
-        attempt=activation.attempt + (broken and activation.started_at > 0),
+        attempt=activation.attempt + (broken and activation.has_begun),
         boundary=activation.boundary,
         taken=[
             (queue.definition.name, [seq for seqs, _ in records for seq in seqs], [i for _, c in records for i in c])
@@ -35,6 +35,7 @@ def stored_activation(activation: Activation, interrupted: bool = False) -> Stor
         message=activation.message,
         retry_due=activation.retry_due,
         returned=returned,
+        failed=activation.error is not None,
     )
 
 
@@ -106,7 +107,7 @@ def attach(run: Any) -> None:
         if owner is None:
             owner = owners.setdefault((INPUTS, item.routine_id, item.slot), Feed(run, item.routine_id, item.slot, []))
         _park(run, item, owner)
-    run.restored_feeds = [owner for owner in owners.values() if isinstance(owner, Feed)]
+    run.feeds = [owner for owner in owners.values() if isinstance(owner, Feed)]
 
 
 def _revive(cell: Cell, stored: StoredActivation) -> Activation:
@@ -126,6 +127,8 @@ def _revive(cell: Cell, stored: StoredActivation) -> Activation:
     if stored.returned:
         activation.phase = Phase.RETURNED
         activation.effects = None
+    if stored.failed:
+        activation.error = JobStateError(cell.job.job_id, "this failure was answered before the job was stored")
     cell.flights.append(activation)
     cell.started = True
     if stored.retry_due is not None:

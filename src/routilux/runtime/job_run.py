@@ -10,7 +10,7 @@ touched per transition of a cell, never per item; a list, because appending and 
 import logging
 import random
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from routilux.clock import Clock
@@ -82,39 +82,39 @@ class JobRun:
         self.limbo: list[Any] = []  # at the gate, before a breakpoint, in line for a limit
         self.starved: list[Any] = []  # in line for a permit to use a worker
         self.waiting: list[Activation] = []  # emitters that wait for room
-        self.parked_tasks: set[Activation] = set()  # async logics that wait for room
+        self.parked_tasks: dict[Activation, None] = {}  # async logics that wait for room
         self.retries: dict[Any, Timer] = {}  # each of them is work
         self.timers: dict[str, Timer] = {}  # the job's own: its timeout, the grace of its end
         self.ending: tuple[ExecutionStatus, ErrorRecord | None] | None = None
         self.interrupting = False
         self.wants_pause = False
         self.counted = False  # among the running jobs of a flow that limits them
-        self.restored_feeds: list[Feed] = []
+        self.feeds: list[Feed] = []
+        self.keeps_shut = False  # the door was shut before the start
         self.door_open = False
         self.settling = False
         self.started = False
         workers = plan.definition.max_workers
         self.permits: list[None] | None = None if workers is None else [None] * workers
         self.cells: list[Cell] = make_cells(self, plan)
-        if observers:
-            job._status_callbacks.append(lambda _, old, new: self.observe("on_job_status", old, new))
 
     # --- start ----------------------------------------------------------------------------------------------
 
-    def start(self, inputs: Iterable[tuple[str, str, list[Any]]], keep_open: bool, timeout: float | None) -> None:
+    def start(self, keep_open: bool, timeout: float | None) -> None:
         """Begin: feed inputs, close what nothing feeds, ask every policy that may say yes at the start."""
         with self.lock:
             if self.is_stopping:
                 return  # cancelled before it began
             self.work.append(None)
+            if self.observers:
+                self.job._status_callbacks.append(lambda _, old, new: self.observe("on_job_status", old, new))
             self.job._set_status(ExecutionStatus.RUNNING)
             if timeout is not None:
                 due = self.clock.ticks() + int(timeout * 1e9)
                 self.timers["timeout"] = self.at(due, lambda: self.time_out(timeout))
             self._set_mode(Mode.OPEN)
             self.started = True
-            feeds = [Feed(self, routine_id, slot, data) for routine_id, slot, data in inputs]
-            settling.begin(self, [*self.restored_feeds, *feeds], keep_open)
+            settling.begin(self, self.feeds, keep_open and not self.keeps_shut)
         self.tell()
         if self.limbo:
             self.flush_limbo()
@@ -335,6 +335,9 @@ class JobRun:
             self.ending = (status, error)
             self.work.append(None)
             self._set_mode(Mode.STOPPING)
+            if not self.started:
+                for feed in self.feeds:
+                    feed.begin()  # so that the items are in the job, as leftovers
             retries, self.retries = self.retries, {}
             if self.door_open:
                 self.door_open = False

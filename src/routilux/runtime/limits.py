@@ -38,6 +38,8 @@ class Limit:
     A cell in line counts as work of its job. A free place is given to the first in line before it is woken.
     """
 
+    counts_starts = False
+
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()  # guards _free, _line, and in_line and places of the cells
         self._free = count
@@ -96,6 +98,8 @@ class Limit:
 
 class RateLimit(Limit):
     """So many starts within a time: a place comes back when the time has passed."""
+
+    counts_starts = True
 
     def __init__(self, rate: Rate, clock: Clock, at: Callable[[int, Callable[[], None]], Timer]) -> None:
         super().__init__(rate.count)

@@ -54,18 +54,23 @@ class Station(Protocol):
 
 def launch(cell: Station, activation: Activation) -> None:
     """Start an activation, or its next attempt: here, or as a task of its own where activations overlap."""
-    timeout = cell.plan.definition.timeout
-    if timeout is not None:
-        due = cell.ticks() + int(timeout * 1e9)
-        activation.timer = cell.run.at(due, lambda: _expire(cell, activation, timeout))
     if cell.run.observers:
         _report_start(cell, activation)
     _go_on(cell, activation)
 
 
+def start_clock(cell: Any, activation: Activation) -> None:
+    """Begin to measure the time of an attempt, when its logic is called for the first time."""
+    timeout = cell.plan.definition.timeout
+    if timeout is not None and activation.timer is None:
+        due = cell.ticks() + int(timeout * 1e9)
+        activation.timer = cell.run.at(due, lambda: _expire(cell, activation, timeout))
+
+
 def _go_on(cell: Station, activation: Activation) -> None:
     if cell.width == 1:
         activation.nested = cell.nested
+        start_clock(cell, activation)
         activation.execute()
         return
     activation.phase = Phase.AWAY
@@ -144,13 +149,19 @@ def _tend_one(cell: Station, activation: Activation, first: bool) -> None:
             activation.fail(activation.timeout_error)
         match activation.phase:
             case Phase.RETURNED:
+                give_place_back(cell, activation)
                 waits_its_turn = cell.width > 1 and cell.plan.definition.ordered and not first
                 if waits_its_turn or not _conclude(cell, activation):
                     return
             case Phase.FAILED:
                 answer(cell, activation)
-            case Phase.STANDING if not activation.counts:
+            case Phase.STANDING if activation.owes_boundary and first:
+                _reach_boundary(cell, activation)
+            case Phase.STANDING if not activation.counts and not activation.owes_boundary:
                 activation.phase = Phase.RUNNABLE
+            case Phase.STANDING:
+                give_place_back(cell, activation)  # its consumers may wait for that very limit
+                return
             case Phase.RUNNABLE if cell.run.is_open and _has_place(cell, activation):
                 _go_on(cell, activation)
             case _:
@@ -159,12 +170,25 @@ def _tend_one(cell: Station, activation: Activation, first: bool) -> None:
 
 def _has_place(cell: Station, activation: Activation) -> bool:
     """Have a place in the limit before an attempt begins; one that goes on has it."""
-    if cell.limiter is None or activation.holds_place or activation.generator is not None:
+    if cell.limiter is None or activation.holds_place:
+        return True
+    if activation.generator is not None and cell.limiter.counts_starts:
         return True
     if cell.in_line or not cell.limiter.acquire(cell):
         return False
     activation.holds_place = cell.limiter.began()
     return True
+
+
+def _reach_boundary(cell: Station, activation: Activation) -> None:
+    """Let a boundary take effect that had to wait until its activation was the first."""
+    activation.owes_boundary = False
+    try:
+        commit(cell, activation)
+    except Exception as error:  # noqa: BLE001  a boundary that cannot be reached is the logic's failure
+        activation.fail(error)
+        return
+    activation.boundary += 1
 
 
 def _conclude(cell: Station, activation: Activation) -> bool:
@@ -320,7 +344,8 @@ def give_place_back(cell: Any, activation: Activation) -> None:
 
 def _put_back(taken: Sequence[tuple[ItemQueue, list[Taken]]]) -> None:
     for queue, records in taken:
-        queue.put_back(records)
+        for outbox in queue.put_back(records):
+            outbox.emptied(queue)
 
 
 def _stop(cell: Station, info: ErrorRecord) -> None:
@@ -347,7 +372,7 @@ def _skip(cell: Station, info: ErrorRecord, taken: Sequence[tuple[ItemQueue, lis
             outbox.emptied(queue)
         cell.report_drops(queue)
     cell.record.wake = None
-    cell.run.end_routine(cell)
+    cell.ask_due = True  # the turn ends the routine once nothing of it is under way
 
 
 def _retry(cell: Station, activation: Activation, delay_seconds: float) -> None:
@@ -373,9 +398,6 @@ def begin_retry(cell: Station, activation: Activation, due: int) -> None:
     def begin() -> None:
         activation.retry_due = None
         activation.phase = Phase.RUNNABLE
-        timeout = cell.plan.definition.timeout
-        if timeout is not None:
-            activation.timer = run.at(cell.ticks() + int(timeout * 1e9), lambda: _expire(cell, activation, timeout))
 
     run.work_until(due, cell, begin)
 

@@ -34,6 +34,7 @@ from routilux.registry import FlowRegistry, flow_registry
 from routilux.routine import positive, positive_seconds
 from routilux.runtime import detaching, posting
 from routilux.runtime.dispatch import ThreadDispatcher
+from routilux.runtime.feeding import Feed
 from routilux.runtime.holding import Hold
 from routilux.runtime.job_run import JobRun
 from routilux.runtime.limits import Limit, Rate, RateLimit
@@ -158,7 +159,8 @@ class Runtime:
         job.priority = priority
         run = self._make_run(job, flow, plan)
         detaching.attach(run)
-        self._begin_or_queue(run, lambda: run.start(feeds, keep_open, seconds))
+        run.feeds += [Feed(run, routine_id, slot, data) for routine_id, slot, data in feeds]
+        self._begin_or_queue(run, lambda: run.start(keep_open, seconds))
         return job
 
     def _flow(self, flow_name: str | Flow) -> Flow:
@@ -214,9 +216,11 @@ class Runtime:
             if most is not None:
                 if self._active.get(key, 0) >= most:
                     self._lines.setdefault(key, deque()).append((run, begin))
-                    return
-                self._active[key] = self._active.get(key, 0) + 1
-                run.counted = True
+                    run.job._set_status(ExecutionStatus.PENDING)
+                    begin = run.tell
+                else:
+                    self._active[key] = self._active.get(key, 0) + 1
+                    run.counted = True
         begin()
 
     def _over(self, run: JobRun) -> None:

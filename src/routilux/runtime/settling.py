@@ -46,9 +46,11 @@ def begin(run: Any, feeds: list[Any], keep_open: bool) -> None:
 
 
 def _begins(cell: Cell) -> bool:
+    if cell.flights:
+        return True
     if cell.record.ended:
         return False
-    if cell.is_source or cell.flights or not cell.plan.is_policy_value:
+    if cell.is_source or not cell.plan.is_policy_value:
         return True
     asks = getattr(cell.plan.policy, "asks_when_empty", True)
     return bool(asks or cell.record.waiting or not cell.open_slots)
@@ -93,6 +95,9 @@ def end_routine(run: Any, cell: Cell) -> None:
 def shut_door(run: Any) -> bool:
     """Take no more posts: kept-open slots close when their routines end. False if it was shut."""
     with run.lock:
+        if not run.started and not run.is_stopping:
+            run.keeps_shut = True  # it waits for its start: then its door does not open
+            return True
         if not run.door_open:
             return False
         run.door_open = False
