@@ -15,6 +15,8 @@ from typing import Any
 from benchmarks import latency, memory, parallel, scaling, throughput
 from benchmarks.goals import GOALS
 from benchmarks.measuring import Figure, bare_call
+from benchmarks.peers import comparing
+from benchmarks.peers.running import cache_folder, measure_peers
 from benchmarks.table import table_of
 
 Group = Callable[[], "list[Figure] | Figure"]
@@ -45,7 +47,15 @@ def main(arguments: list[str]) -> int:
     say(f"a bare Python call takes {bare * 1e9:.1f} ns; {platform.python_implementation()} {platform.python_version()}")
     figures = list(measured(options))
     print(table_of(figures))
+    peers = (
+        list(measure_peers(options.cache, 0.2 if options.quick else 1.0, repetitions_of(options)))
+        if options.peers
+        else []
+    )
+    if peers:
+        print("\n" + comparing.table_of({figure.name: figure for figure in figures}, peers))
     picture: dict[str, Any] = {"machine": machine(), "bare_call_ns": bare * 1e9, "figures": plain(figures)}
+    picture["peers"] = {peer.name: plain(list(peer.figures.values())) for peer in peers}
     if options.json:
         options.json.write_text(json.dumps(picture, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return 0
@@ -59,13 +69,22 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--only", nargs="+", choices=list(groups(True, 1)), metavar="GROUP", help="only these groups: %(choices)s"
     )
     parser.add_argument("--repeat", type=int, metavar="N", help="repetitions of each (3 when quick, else 5)")
+    parser.add_argument("--peers", action="store_true", help="other libraries too, each in an environment of its own")
+    parser.add_argument(
+        "--cache", type=Path, default=cache_folder(), metavar="DIR", help="where those environments are"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples too")
     return parser.parse_args(arguments)
 
 
+def repetitions_of(options: argparse.Namespace) -> int:
+    """How often each is measured."""
+    return int(options.repeat or (3 if options.quick else 5))
+
+
 def measured(options: argparse.Namespace) -> Iterator[Figure]:
     """Measure group by group, saying how far it got."""
-    repetitions = options.repeat or (3 if options.quick else 5)
+    repetitions = repetitions_of(options)
     for name, group in groups(options.quick, repetitions).items():
         if options.only and name not in options.only:
             continue

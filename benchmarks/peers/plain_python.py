@@ -85,4 +85,7 @@ def w4(count: int) -> float:
 
 
 if __name__ == "__main__":
-    report("plain python", {"W1": Work(w1, 100_000), "W2": Work(w2, 10_000), "W3": Work(w3, 100_000), "W4": Work(w4, 2_000)})
+    report(
+        "plain python",
+        {"W1": Work(w1, 100_000), "W2": Work(w2, 10_000), "W3": Work(w3, 100_000), "W4": Work(w4, 2_000)},
+    )

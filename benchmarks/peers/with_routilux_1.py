@@ -8,9 +8,8 @@ import threading
 import time
 from typing import Any
 
-from routilux.core import Flow, FlowRegistry, Routine, Runtime
-
 from benchmarks.peers.reporting import Work, after_chain, after_fan, check, report
+from routilux.core import Flow, FlowRegistry, Routine, Runtime
 
 ROOM = 10_000_000  # a full slot drops
 logging.disable(logging.ERROR)
@@ -36,10 +35,10 @@ class Source(Routine):
         self.add_event("output", ["value"])
         self.set_activation_policy(all_new)
 
-    def logic(self, triggers: list[dict[str, int]], **_: Any) -> None:
+    def logic(self, triggers: list[dict[str, int]], *, worker_state: Any, **_: Any) -> None:
         for trigger in triggers:
             for number in range(trigger["count"]):
-                self.emit("output", value=number)
+                self.emit("output", worker_state=worker_state, value=number)
 
 
 class Step(Routine):
@@ -51,9 +50,9 @@ class Step(Routine):
         self.add_event("output", ["value"])
         self.set_activation_policy(all_new)
 
-    def logic(self, items: list[dict[str, int]], **_: Any) -> None:
+    def logic(self, items: list[dict[str, int]], *, worker_state: Any, **_: Any) -> None:
         for item in items:
-            self.emit("output", value=item["value"] + 1)
+            self.emit("output", worker_state=worker_state, value=item["value"] + 1)
 
 
 class Sink(Routine):
@@ -66,7 +65,7 @@ class Sink(Routine):
         self.left, self.total = count, 0
         self.done = threading.Event()
 
-    def logic(self, items: list[dict[str, int]], **_: Any) -> None:
+    def logic(self, items: list[dict[str, int]], *, worker_state: Any, **_: Any) -> None:
         for item in items:
             self.total += item["value"]
         self.left -= len(items)

@@ -84,7 +84,7 @@ class PlaceTaker:
 
     def __init__(self, run: Any, complete: Callable[[], None]) -> None:
         self.run = run
-        self.nudge = complete
+        self.go_on = complete
         self.in_line = False
         self.places = 0
 

@@ -203,6 +203,10 @@ class Cell:
         self.wake()
         self.run.leave_limbo(self)
 
+    def go_on(self) -> None:
+        """Hear that it got a place in its limit. No reason to ask the policy anew: that is due anyway."""
+        self.tell(looked_after)
+
     def _rest(self) -> None:
         self.token.append(None)
         if self.dirty or self.inbox:
@@ -302,7 +306,7 @@ class Cell:
         """End the routine: nothing can come, it declined since, and nothing of it is under way."""
         if self.dirty or self.inbox or self.flights or self.policy_pauses or self.record.wake is not None:
             return
-        if not self.record.ended and (self.started or not self.is_source):
+        if not self.record.ended and (self.started or self.record.skipped or not self.is_source):
             self.run.end_routine(self)
 
     # --- asking the policy ----------------------------------------------------------------------------------

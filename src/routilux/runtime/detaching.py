@@ -35,7 +35,7 @@ def stored_activation(activation: Activation, interrupted: bool = False) -> Stor
         message=activation.message,
         retry_due=activation.retry_due,
         returned=returned,
-        failed=activation.error is not None,
+        failed=returned and activation.error is not None,
     )
 
 

@@ -92,7 +92,7 @@ class Limit:
                 cell = self._line.popleft()
                 cell.in_line = False
                 cell.places += 1
-            cell.nudge()
+            cell.go_on()
             cell.run.release_work()
 
 

@@ -38,6 +38,7 @@ class Station(Protocol):
     limiter: Any
     in_line: bool
     is_source: bool
+    started: bool
     ticks: Any
     history: Any
     history_numbers: Any
@@ -260,7 +261,7 @@ def finish(cell: Station, activation: Activation) -> None:
         activation.timer.cancel()
     give_place_back(cell, activation)
     activation.ended_at = now = cell.ticks()
-    if cell.is_source:
+    if cell.is_source and cell.started and not flights:
         cell.run.end_routine(cell)
     if activation.error is not None:
         return
