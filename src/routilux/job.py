@@ -75,6 +75,7 @@ class JobState(JobData):
         self._complete_callbacks: list[CompleteCallback] = []
         self._news: deque[tuple[ExecutionStatus, ExecutionStatus]] = deque()
         self._telling = [None]  # a token: who holds it tells the news
+        self._teller = 0  # the thread that tells now: it must not wait for itself
         self._waiters: list[Any] = []
         self._leftovers = Leftovers()
         self._dead_letters: dict[str, DeadLetter] = {}
@@ -277,9 +278,11 @@ class JobState(JobData):
                 token = self._telling.pop()
             except IndexError:
                 return  # whoever tells now looks again
+            self._teller = threading.get_ident()
             try:
                 self._tell_next()
             finally:
+                self._teller = 0
                 self._telling.append(token)
 
     def _tell_next(self) -> None:
@@ -310,13 +313,18 @@ class JobState(JobData):
             waiter = threading.Lock()
             waiter.acquire()
             self._waiters.append(waiter)  # before looking: a change after the look releases it
-            if predicate() and not self._news:
+            if predicate() and self.is_told:
                 self._forget_waiter(waiter)
                 return True
             left = -1.0 if deadline is None else max(0.0, (deadline - self._clock.ticks()) / 1e9)
             if not waiter.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
                 self._forget_waiter(waiter)
                 return predicate()
+
+    @property
+    def is_told(self) -> bool:
+        """Whether every callback of past changes was called, as far as the caller can wait for it."""
+        return not self._news or self._teller == threading.get_ident()
 
     def _forget_waiter(self, waiter: Any) -> None:
         with contextlib.suppress(ValueError):

@@ -4,6 +4,7 @@ Design: §5.2, §9 (Executor). Imported only when the first async logic runs or 
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -102,5 +103,10 @@ async def wait_for_end(add_callback: Callable[[Callable[[Any], object]], None]) 
     """Wait, on the running loop, until a callback that was added is called."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
-    add_callback(lambda _: loop.call_soon_threadsafe(complete, future))
+
+    def wake(_: Any) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop that waited was closed meanwhile
+            loop.call_soon_threadsafe(complete, future)
+
+    add_callback(wake)
     await future

@@ -73,23 +73,43 @@ def prepare(job: JobState, clock: Clock, params: Mapping[str, Any] | None) -> No
     Raises:
         JobStateError: it is completed, or runs at this moment.
     """
-    run: Any = job._host
-    status = job._status
-    if status is ExecutionStatus.COMPLETED:
-        raise JobStateError(job.job_id, "is completed; start a new job")
-    if run is not None and run.is_live:
-        if not (run.mode is Mode.PAUSED and status is ExecutionStatus.PAUSED):
-            raise JobStateError(
-                job.job_id, f"is in a runtime at this moment ({status}); wait, pause or cancel it first"
-            )
+    run = _claim(job)
+    if run is not None:
         run.retire()
-    if status is not ExecutionStatus.PENDING:
+        job._host = _STARTING
+    if job._status is not ExecutionStatus.PENDING:
         job.run += 1
     job._clock = clock
     job.error = None
     job._leftovers = Leftovers()
     if params is not None:
         job._params = MappingProxyType({**job._params, **params})
+
+
+def _claim(job: JobState) -> Any:
+    """Take a job for the next run; of several that try at once, one gets it. Gives the paused run it is still in."""
+    with job._lock:
+        if job._status is ExecutionStatus.COMPLETED:
+            raise JobStateError(job.job_id, "is completed; start a new job")
+        run: Any = job._host
+        if run is None or not run.is_live:
+            job._host = _STARTING
+            return None
+        if run.mode is Mode.PAUSED and job._status is ExecutionStatus.PAUSED:
+            return run
+        raise JobStateError(
+            job.job_id, f"is in a runtime at this moment ({job._status}); wait, pause or cancel it first"
+        )
+
+
+class _Starting:
+    """The host of a job between two runs: it belongs to whoever starts it."""
+
+    is_live = True
+    mode = Mode.FROZEN
+
+
+_STARTING: Any = _Starting()
 
 
 def attach(run: Any) -> None:

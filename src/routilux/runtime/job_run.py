@@ -22,6 +22,7 @@ from routilux.errors import (
     JobTimeoutError,
     ResourceNotFoundError,
     RoutineNotFoundError,
+    WaitWouldDeadlockError,
 )
 from routilux.explanation import Explanation
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 
 class JobRun:
     """One run of one job. Its methods are called by the runtime, by cells and by timers, from any thread."""
+
+    is_live = True  # until it lets go of its job, which then has another host
 
     def __init__(
         self,
@@ -185,11 +188,6 @@ class JobRun:
     def _set_mode(self, mode: Mode) -> None:
         self.mode = mode
         self.is_open = mode is Mode.OPEN
-
-    @property
-    def is_live(self) -> bool:
-        """Whether the run is not over."""
-        return self.mode is not Mode.OVER
 
     @property
     def is_stopping(self) -> bool:
@@ -396,9 +394,9 @@ class JobRun:
         for cell in self.cells:
             if cell.armed is not None:
                 cell.armed[2].cancel()
+        self.let_go()
         if self.on_over is not None:
             self.on_over(self)
-        self.let_go()
 
     def shut_door(self) -> bool:
         """Take no more posts."""
@@ -502,6 +500,8 @@ class JobRun:
 
     async def finished(self, job: JobState) -> None:
         """Wait, on the loop of the caller, until this run is over."""
+        if self.is_mine():
+            raise WaitWouldDeadlockError(job.job_id, "the logic that waits belongs to it")
         await away.finished(self)
 
 

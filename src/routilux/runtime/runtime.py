@@ -155,12 +155,18 @@ class Runtime:
         if isinstance(priority, bool) or not isinstance(priority, int):
             raise BadTypeError(f"priority must be an int, not {priority!r}")
         job = self._job(flow, job_state, params)
-        flow.freeze(definition)
-        job.priority = priority
-        run = self._make_run(job, flow, plan)
-        detaching.attach(run)
-        run.feeds += [Feed(run, routine_id, slot, data) for routine_id, slot, data in feeds]
-        self._begin_or_queue(run, lambda: run.start(keep_open, seconds))
+        host = job._host
+        try:
+            flow.freeze(definition)
+            job.priority = priority
+            run = self._make_run(job, flow, plan)
+            detaching.attach(run)
+            run.feeds += [Feed(run, routine_id, slot, data) for routine_id, slot, data in feeds]
+            self._begin_or_queue(run, lambda: run.start(keep_open, seconds))
+        except BaseException:
+            if job._host is host:
+                job._host = None
+            raise
         return job
 
     def _flow(self, flow_name: str | Flow) -> Flow:
@@ -323,7 +329,7 @@ class Runtime:
             WaitWouldDeadlockError: a logic asks, and the wait could never end.
         """
         job = self._job_of(job_id)
-        if job.status.is_final and not job._news:
+        if job.status.is_final and job.is_told:
             return True
         granted = self._may_wait(job)
         try:
@@ -334,22 +340,26 @@ class Runtime:
 
     def wait_until_all_jobs_finished(self, timeout: float | None = None) -> bool:
         """Wait until no job is unfinished; paused and kept-open jobs count as unfinished."""
-        if self._dispatcher.is_worker():
+        self._check_process()
+        if self._dispatcher.is_worker() or current.get() is not None:
             raise WaitWouldDeadlockError("(all)", "a logic would wait for its own job too")
         with self._changed:
             return self._changed.wait_for(lambda: not self._unfinished, timeout)
 
     def _may_wait(self, job: JobState) -> bool:
-        if not self._dispatcher.is_worker():
-            return False
         frame = current.get()
         if frame is not None and frame.job_state is job:
             raise WaitWouldDeadlockError(job.job_id, "the logic that waits belongs to it")
+        if not self._dispatcher.is_worker():
+            if frame is not None:
+                raise WaitWouldDeadlockError(job.job_id, "an async logic would block its loop; await the job instead")
+            return False
         if not self._dispatcher.begin_wait():
             raise WaitWouldDeadlockError(job.job_id, "no worker would be left to run it")
         return True
 
     def _job_of(self, job_id: str) -> JobState:
+        self._check_process()
         with self._lock:
             job = self._jobs.get(job_id)
         if job is None:
@@ -363,6 +373,7 @@ class Runtime:
             JobFinishedError: it has ended.
             JobNotFoundError: it is not known.
         """
+        self._check_process()
         with self._lock:
             run = self._unfinished.get(job_id)
         if run is None:
@@ -452,6 +463,10 @@ class Runtime:
 
         Kept-open jobs are closed first. What has not ended after ``timeout`` seconds is cancelled and named.
         """
+        if os.getpid() != self._pid:
+            return Shutdown((), ())  # a forked child: the threads and the jobs are its parent's
+        if current.get() is not None:
+            raise WaitWouldDeadlockError("(all)", "a logic would shut down the runtime that runs it")
         with self._lock:
             self._closed = True
             if self._report is not None:
@@ -490,9 +505,12 @@ class Runtime:
                 lambda: all(run.job.status is ExecutionStatus.PAUSED for run in self._unfinished.values()), timeout
             )
 
-    def _check_open(self) -> None:
+    def _check_process(self) -> None:
         if os.getpid() != self._pid:
             raise RuntimeClosedError("it was made in another process, and threads do not survive a fork")
+
+    def _check_open(self) -> None:
+        self._check_process()
         if self._closed:
             raise RuntimeClosedError
 

@@ -275,9 +275,9 @@ def _leftovers_of(run: Any) -> list[Leftover]:
 
 def _after_the_end(run: Any) -> None:
     logger.info("job %s of %s ended: %s", run.job.job_id, run.job.flow_id, run.job.status)
+    run.let_go()
     if run.on_over is not None:
         run.on_over(run)
-    run.let_go()
     run.tell()
 
 

@@ -10,7 +10,7 @@ Same seed, same run, to the last record of the history.
 >>> job = sim.exec(flow, keep_open=True)
 >>> for n in range(3):
 ...     sim.post(job.job_id, "ticks", "items", n)
-...     sim.run_until_idle()
+...     _ = sim.run_until_idle()
 >>> job.get_shared_data("seen")
 [[0]]
 >>> sim.advance(60)
