@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from routilux.item_queue import Item
+from routilux.item_store import Item
 from routilux.slot import Slot
 
 DECISIONS_KEPT = 32

@@ -11,7 +11,8 @@ from typing import Any, TypedDict
 from routilux.clock import SYSTEM_CLOCK, Clock, to_datetime, to_epoch_ns
 from routilux.definition import OnFull, SlotDefinition
 from routilux.errors import SlotClosedError
-from routilux.item_queue import Item, ItemQueue, Taken
+from routilux.item_queue import ItemQueue
+from routilux.item_store import Item, Taken
 
 
 @dataclass(frozen=True, slots=True)

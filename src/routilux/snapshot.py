@@ -12,7 +12,8 @@ from routilux.definition import SlotDefinition
 from routilux.errors import CodecError, StateVersionError
 from routilux.explanation import Note
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus, Leftover, Leftovers, Ring
-from routilux.item_queue import Item, ItemQueue
+from routilux.item_queue import ItemQueue
+from routilux.item_store import Item
 from routilux.record import ParkedItem, RoutineRecord, StoredActivation
 from routilux.slot import Slot
 

@@ -137,7 +137,7 @@ def test_29_shutdown_names_paused_jobs_and_leaves_them_paused() -> None:
     assert job.result == [1]
 
 
-def test_29_closed_runtime_refuses_and_leaves_nothing(gate: threading.Event) -> None:
+def test_29_closed_runtime_refuses_and_leaves_nothing() -> None:
     runtime = Runtime(1)
     job = runtime.exec(one_by_one(lambda items: None), keep_open=True)
     runtime.shutdown()
@@ -168,11 +168,17 @@ def test_29_retry_that_waits_is_drained_or_given_up() -> None:
     assert job.status == "cancelled"
 
 
-def test_runtime_left_by_an_exception_cancels_its_jobs(gate: threading.Event) -> None:
-    with pytest.raises(ZeroDivisionError), Runtime(1) as runtime:
-        job = runtime.exec(one_by_one(lambda items: None), keep_open=True)
-        raise ZeroDivisionError
-    assert job.status == "cancelled"
+def test_runtime_left_by_an_exception_cancels_its_jobs() -> None:
+    jobs: list[JobState] = []
+
+    def leave() -> None:
+        with Runtime(1) as runtime:
+            jobs.append(runtime.exec(one_by_one(lambda items: None), keep_open=True))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        leave()
+    assert jobs[0].status == "cancelled"
     assert our_threads() == []
 
 

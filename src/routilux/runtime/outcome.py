@@ -12,7 +12,8 @@ from routilux.definition import OnFull
 from routilux.errors import ActivationTimeoutError, LogicError
 from routilux.explanation import Condition, DecisionRecord, Note
 from routilux.history import ErrorRecord
-from routilux.item_queue import ItemQueue, Taken
+from routilux.item_queue import ItemQueue
+from routilux.item_store import Taken
 from routilux.job_data import activation_id_of
 from routilux.recovery import Continue, Retry, Skip, Stop, decide
 from routilux.runtime.activation import Activation, Phase

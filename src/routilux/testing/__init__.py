@@ -19,8 +19,19 @@ Same seed, same run, to the last record of the history.
 """
 
 from routilux.testing.manual_clock import ManualClock
+from routilux.testing.marbles import Picture, PictureError, check_picture, pictures_in, run_picture
 from routilux.testing.recorder import Recorder
 from routilux.testing.sim import SimRuntime
 from routilux.testing.step_dispatcher import StepDispatcher
 
-__all__ = ["ManualClock", "Recorder", "SimRuntime", "StepDispatcher"]
+__all__ = [
+    "ManualClock",
+    "Picture",
+    "PictureError",
+    "Recorder",
+    "SimRuntime",
+    "StepDispatcher",
+    "check_picture",
+    "pictures_in",
+    "run_picture",
+]

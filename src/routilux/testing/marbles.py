@@ -26,9 +26,7 @@ from typing import Any
 
 from routilux.errors import BadValueError
 from routilux.flow import Flow
-from routilux.job import JobState
 from routilux.routine import Routine
-from routilux.runtime.ports import Observer
 from routilux.testing.sim import SimRuntime
 
 RESERVED = ("out", "drop", "left", "call")
@@ -167,16 +165,6 @@ def _same(name: str, wanted: str, found: str) -> bool:
     return columns_of(name, wanted) == columns_of(name, found)
 
 
-class _Drops(Observer):
-    """Counts what was dropped, by slot."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def on_items_dropped(self, job_state: JobState, routine_id: str, *facts: Any) -> None:
-        self.count += 1
-
-
 class _Stage:
     """One performance: a source per row that sends when it is told to, and the policy under test."""
 
@@ -186,7 +174,8 @@ class _Stage:
         self.sim = SimRuntime(seed)
         self.out: Columns = {}
         self.drop: Columns = {}
-        self.waiting: dict[str, list[str]] = {name: [] for name in picture.slots}
+        self.sent: dict[str, list[str]] = {name: [] for name in picture.slots}
+        self.missed: set[tuple[str, int]] = set()
         self.feeds: dict[str, asyncio.Queue[list[str]]] = {name: asyncio.Queue() for name in picture.slots}
         target = Routine("target").set_activation_policy(policy).set_logic(self._note)
         flow = Flow("picture", on_leftover="ok")
@@ -247,6 +236,7 @@ class _Stage:
 
     def _send(self, name: str, tokens: list[str]) -> None:
         if tokens:
+            self.sent[name] += [token for token in tokens if token != "|"]
             self.feeds[name].put_nowait(tokens)
             self.sim.run_until_idle()
 
@@ -255,9 +245,10 @@ class _Stage:
 
     def _see_drops(self) -> None:
         """Note which items are gone without having been consumed."""
-        for name in self.waiting:
+        for name, sent in self.sent.items():
             slot = self.job.slots("target")[name]
-            known = self.waiting[name]
-            for point in [*slot.consumed_points(), *slot.peek_points()]:
-                del point
-            del known
+            kept = {point.seq for point in [*slot.consumed_points(), *slot.peek_points()]}
+            for seq, letter in enumerate(sent):
+                if seq not in kept and (name, seq) not in self.missed:
+                    self.missed.add((name, seq))
+                    self._add(self.drop, letter)
