@@ -119,7 +119,7 @@ class Explanation:
             parts.append("unmet: " + ", ".join(unmet))
         elif self.conditions:
             parts.append("decided by " + ", ".join(str(condition) for condition in self.conditions))
-        parts += [_producers(slot) for slot in self.slots if slot.producers or slot.is_closed]
+        parts += [_producers(slot) for slot in self.slots if slot.producers or (slot.is_closed and not self.advice)]
         if self.next_wake_up is not None:
             parts.append(f"wakes {self.next_wake_up:%H:%M:%S}.{self.next_wake_up.microsecond // 1000:03d}Z")
         if self.advice:

@@ -43,6 +43,9 @@ class Outbox(Protocol):
     def emptied(self, queue: "ItemQueue") -> None:
         """Hear that nothing of this outbox is parked for the slot any more. Called without the queue's lock."""
 
+    def refuse(self) -> None:
+        """Hear that the job has ended, and what is parked stays outside."""
+
 
 class ItemQueue(ItemStore):
     """Waiting, held, parked and consumed items of one slot."""

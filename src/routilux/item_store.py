@@ -33,6 +33,10 @@ class ItemStore:
         self.done: list[Done] = []  # consumed: when, numbers, items
         self.taken: list[Taken] | None = None  # what the policy took so far; None: nobody is asking
 
+    def settle(self) -> list[Any]:
+        """Reckon anew after something was taken. Call it with the lock held."""
+        return []
+
     # --- counting -------------------------------------------------------------------------------------------
 
     @property

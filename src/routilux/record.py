@@ -31,7 +31,7 @@ class StoredActivation:
 
 @dataclass(slots=True)
 class ParkedItem:
-    """An item that was parked when its job was stored. ``owner`` is a routine id, or None for inputs."""
+    """An item that was parked when its job was stored. ``owner`` is ``routine_id/number``, or None for inputs."""
 
     routine_id: str
     slot: str

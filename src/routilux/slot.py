@@ -12,7 +12,7 @@ from routilux.clock import SYSTEM_CLOCK, Clock, to_datetime, to_epoch_ns
 from routilux.definition import OnFull, SlotDefinition
 from routilux.errors import SlotClosedError
 from routilux.item_queue import ItemQueue
-from routilux.item_store import Item, Taken
+from routilux.item_store import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +141,12 @@ class Slot:
         """Give old and new items that are still kept, oldest first, and mark all as consumed."""
         queue = self.queue
         with queue.lock:
-            old = list(queue.done)
             points = queue.peek()
-        points += [pair for _, seqs, chunk in old for pair in zip(seqs, chunk, strict=True)]
-        points += [pair for seqs, chunk in queue.taken or () for pair in zip(seqs, chunk, strict=True)]
-        self._take(len(points))
+            waiting = len(points)
+            points += [pair for _, seqs, chunk in queue.done for pair in zip(seqs, chunk, strict=True)]
+            points += [pair for seqs, chunk in queue.taken or () for pair in zip(seqs, chunk, strict=True)]
+            queue.take(waiting)  # not what came meanwhile
+            self._settle_alone()
         points.sort(key=lambda pair: pair[0])
         return [item[0] for _, item in points]
 
@@ -288,8 +289,3 @@ class Slot:
 
     def __bool__(self) -> bool:
         return True
-
-
-def taken_seqs(taken: Iterable[Taken]) -> list[int]:
-    """Give the numbers of taken items, in the order of taking."""
-    return [seq for seqs, _ in taken for seq in seqs]

@@ -1,15 +1,47 @@
 """Activation policies: when a routine runs, and with which items."""
 
+from routilux.policies.clocked import absence_policy, manual_policy, schedule_policy
 from routilux.policies.core import Decision, Policy
 from routilux.policies.counting import all_slots_ready_policy, batch_size_policy, custom_policy, immediate_policy
+from routilux.policies.gathering import (
+    count_or_timeout_policy,
+    each_item_policy,
+    rates_policy,
+    sliding_policy,
+    until_policy,
+    weight_policy,
+)
+from routilux.policies.latest import (
+    combine_latest_policy,
+    latest_policy,
+    quorum_policy,
+    with_latest_policy,
+)
+from routilux.policies.pacing import debounce_policy, session_policy, throttle_policy
 from routilux.policies.timing import time_interval_policy
 
 __all__ = [
     "Decision",
     "Policy",
+    "absence_policy",
     "all_slots_ready_policy",
     "batch_size_policy",
+    "combine_latest_policy",
+    "count_or_timeout_policy",
     "custom_policy",
+    "debounce_policy",
+    "each_item_policy",
     "immediate_policy",
+    "latest_policy",
+    "manual_policy",
+    "quorum_policy",
+    "rates_policy",
+    "schedule_policy",
+    "session_policy",
+    "sliding_policy",
+    "throttle_policy",
     "time_interval_policy",
+    "until_policy",
+    "weight_policy",
+    "with_latest_policy",
 ]

@@ -82,15 +82,28 @@ class Policy:
         return {name: getattr(self, name) for name in fields}
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the policy as plain data: its name and parameters."""
-        return {"policy": policy_name(type(self)), **self.parameters()}
+        """Give the policy as plain data: its name and parameters; functions by name (see `policy_from_dict`)."""
+        plain = {name: as_plain(value) for name, value in self.parameters().items()}
+        return {"policy": policy_name(type(self)), **plain}
 
     def __repr__(self) -> str:
-        inside = ", ".join(_shown(value) for value in self.parameters().values())
+        inside = ", ".join(shown(value) for value in self.parameters().values())
         return f"{policy_name(type(self))}({inside})"
 
 
-def _shown(value: Any) -> str:
+def as_plain(value: Any) -> Any:
+    """Give a parameter as plain data."""
+    if isinstance(value, Policy):
+        return value.to_dict()
+    if isinstance(value, tuple | list):
+        return [as_plain(part) for part in value]
+    if callable(value):
+        return {"function": shown(value)}
+    return value
+
+
+def shown(value: Any) -> str:
+    """Show a parameter: functions by name."""
     return getattr(value, "__name__", None) or repr(value) if callable(value) else repr(value)
 
 

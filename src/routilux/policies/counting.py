@@ -73,12 +73,14 @@ class BatchSizePolicy(Policy):
         facts = counts_of(slots)
         if self.at_end == "fire" and any(n for _, n in facts) and all(s.is_closed for s in slots.values()):
             data = {name: take_new(slot, size) for name, slot in slots.items()}
-            return True, data, {"reason": "end", "batch_size": size}, facts
+            return True, data, {"reason": "end", "batch_size": size}, -sum(count for _, count in facts)
         return False, {}, None, facts
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
         """Every slot has its number."""
         if isinstance(facts, int):
+            if facts < 0:
+                return (Condition("end of input, items held", -facts),)
             return (Condition("count(every slot)", facts, facts),)
         return tuple(
             Condition(f"count({name})", count, self.min_batch_size, count >= self.min_batch_size)
@@ -132,16 +134,17 @@ class CustomPolicy(Policy):
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when the check says so; takes all that is new."""
-        facts = counts_of(slots)
+        counts = counts_of(slots)
         if not self.check(slots, job_state):
-            return False, {}, None, facts
-        return True, new_data(slots), {"reason": "custom"}, facts
+            return False, {}, None, (False, counts)
+        return True, new_data(slots), {"reason": "custom"}, (True, counts)
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
         """What the check saw."""
         name = getattr(self.check, "__name__", "check")
-        seen = ", ".join(f"{count} in {slot}" for slot, count in facts)
-        return (Condition(f"{name}({seen})", is_met=False),)
+        verdict, counts = facts
+        seen = ", ".join(f"{count} in {slot}" for slot, count in counts)
+        return (Condition(f"{name}({seen})", is_met=verdict),)
 
 
 def immediate_policy() -> Policy:

@@ -44,11 +44,12 @@ class TimeIntervalPolicy(Policy):
         now = job_state.monotonic()
         last = memory.get("last")
         waited = None if last is None else now - last
-        facts = (counts, waited)
+        ended = all(slot.is_closed for slot in slots.values())
+        facts = (counts, waited, ended)
         if not any(count for _, count in counts):
             return False, {}, None, facts
         left = 0.0 if waited is None else min(self.min_interval_seconds, self.min_interval_seconds - waited)
-        if left > 0 and not all(slot.is_closed for slot in slots.values()):
+        if left > 0 and not ended:
             job_state.wake_after(left)
             return False, {}, None, facts
         memory["last"] = now
@@ -57,8 +58,10 @@ class TimeIntervalPolicy(Policy):
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
         """Something is new, and the interval is over."""
-        counts, waited = facts
+        counts, waited, ended = facts
         total = sum(count for _, count in counts)
+        if ended:
+            return (Condition("end of input, items held", total, 1, total >= 1),)
         over = waited is None or waited >= self.min_interval_seconds
         return (
             Condition("count(any slot)", total, 1, total >= 1),

@@ -201,6 +201,9 @@ class Activation:
             self.wake_emitter()
         self.cell.nudge()
 
+    def refuse(self) -> None:
+        """Do nothing: what is parked is stored with the job."""
+
     @property
     def is_executing(self) -> bool:
         """Whether its logic runs at this moment."""

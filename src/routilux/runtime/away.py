@@ -8,8 +8,8 @@ from typing import Any
 
 from routilux import rings
 from routilux.current import current
-from routilux.runtime import outcome
 from routilux.runtime.activation import Activation
+from routilux.runtime.places import give_place_back
 
 
 def start(
@@ -52,7 +52,7 @@ async def room(run: Any, activation: Activation) -> None:
     if not activation.counts:
         wake()
     held_place = activation.holds_place
-    outcome.give_place_back(activation.cell, activation)  # its consumers may wait for that very limit
+    give_place_back(activation.cell, activation)  # its consumers may wait for that very limit
     run.release_work()
     try:
         await waiter
@@ -111,7 +111,7 @@ def abandon(run: Any, activation: Activation) -> None:
         run.running.remove(entry)
         if entry is cell:
             cell.lost = True
-        outcome.give_place_back(cell, activation)
+        give_place_back(cell, activation)
         if activation in run.waiting:
             run.waiting.remove(activation)
             run.rested.notify_all()

@@ -14,15 +14,17 @@ from enum import Enum
 from typing import Any
 
 from routilux.current import current
-from routilux.errors import PolicyError, UnknownEventError
+from routilux.errors import UnknownEventError
 from routilux.explanation import Note
 from routilux.item_queue import ItemQueue
 from routilux.record import RoutineRecord
-from routilux.runtime import outcome
+from routilux.runtime import failing, outcome, waking
 from routilux.runtime.activation import Activation, AtomicActivation, Phase
+from routilux.runtime.asking import checked_policy
 from routilux.runtime.holding import Hold
 from routilux.runtime.host import Host
 from routilux.runtime.plan import RoutinePlan
+from routilux.runtime.telling import report_decision
 from routilux.runtime.watching import ObservedActivation, ObservedAtomicActivation
 
 SHARE = 64  # activations in one turn
@@ -103,7 +105,7 @@ class Cell:
         self.ticks: Callable[[], int] = run.clock.ticks
         self.width = definition.max_concurrency
         self.is_source = definition.is_source
-        self.ask: Callable[..., Any] = plan.policy.ask if plan.is_built_in else self._ask_checked  # type: ignore[attr-defined]
+        self.ask: Callable[..., Any] = plan.value.ask if plan.value and plan.is_built_in else checked_policy(plan)
         self.queues = [record.slots[name].queue for name in plan.slot_names]
         self.routes: dict[str, Any] = {}
         self.feeders: dict[str, int] = {}
@@ -329,7 +331,7 @@ class Cell:
                 return None
         except Exception as error:  # noqa: BLE001  whatever a policy raises is answered by its handler
             self._reject()
-            outcome.policy_failed(self, error)
+            failing.policy_failed(self, error)
             return None
         if not answer[0]:
             self._say_no(answer)
@@ -376,19 +378,20 @@ class Cell:
             self.arm()
         self.special = bool(self.forced or self.run.observers)
         if self.run.observers:
-            outcome.report_decision(self)
+            report_decision(self)
 
     def _say_no(self, answer: Any) -> None:
         self._reject()
         record = self.record
-        cause = self.plan.policy.cause(answer[3]) if self.plan.is_policy_value else None  # type: ignore[attr-defined]
+        value = self.plan.value
+        cause = None if value is None else value.cause(answer[3])
         record.note_no(self.ticks(), answer[3], cause)
         self.policy_attempt = 0
         if record.wake is not None or self.armed is not None:
             self.special = True
             self.arm()
         if self.run.observers:
-            outcome.report_decision(self)
+            report_decision(self)
 
     def _reject(self) -> None:
         for queue in self.queues:
@@ -410,69 +413,9 @@ class Cell:
         data = {name: slot.consume_all_new() for name, slot in self.record.slots.items()}
         return True, data, {"reason": "activated by hand"}, Note("activated by hand")
 
-    def _ask_checked(self, slots: Any, job: Any) -> Any:
-        """Ask a policy that is not ours, and check what it says."""
-        if self.plan.is_policy_value:
-            answer = self.plan.policy.ask(slots, job)  # type: ignore[attr-defined]
-            if not isinstance(answer, tuple) or len(answer) != 4:
-                raise PolicyError(
-                    self.routine_id, f"answered ask() with {answer!r:.80}, not self.yes(...) or self.no(...)"
-                )
-            should_activate, data, message, facts = answer
-        else:
-            facts = tuple((name, slot.queue.waiting) for name, slot in slots.items())
-            answer = self.plan.policy(slots, job)
-            if not isinstance(answer, tuple) or len(answer) != 3:
-                raise PolicyError(self.routine_id, f"returned {type(answer).__name__}: {answer!r:.80}")
-            should_activate, data, message = answer
-        if not should_activate:
-            return False, {}, None, facts
-        return True, self._checked_data(slots, data), message, facts
-
-    def _checked_data(self, slots: Any, data: Any) -> dict[str, list[Any]]:
-        if not isinstance(data, dict):
-            raise PolicyError(self.routine_id, f"gave {type(data).__name__} as data_slice")
-        for name, items in data.items():
-            if name not in slots:
-                raise PolicyError(self.routine_id, f"gave items for the unknown slot {name!r}; it has {list(slots)}")
-            if not isinstance(items, list | tuple):
-                raise PolicyError(self.routine_id, f"gave {type(items).__name__} for slot {name!r}, not a list")
-        return {name: list(items) for name, items in data.items()}
-
-    # --- timers ---------------------------------------------------------------------------------------------
-
     def arm(self) -> None:
-        """Set the timer that the policy asked for last, and count it as work while it keeps the job alive."""
-        record = self.record
-        run = self.run
-        with run.lock:
-            wake = record.wake
-            if wake is not None and self.clock_ended and not record.waiting:
-                wake = record.wake = None
-            armed = self.armed
-            if armed is not None and (wake is None or armed[0] != wake[0]):
-                armed[2].cancel()
-                self.armed = armed = None
-            if wake is not None and armed is None:
-                self.armed = (wake[0], wake[1], run.at(wake[0], self._timer_due))
-            keeps = wake is not None and (wake[1] or record.waiting > 0)
-            if keeps and not self.keeps_alive:
-                run.work.append(None)
-            release = self.keeps_alive and not keeps
-            self.keeps_alive = keeps
-        if release:
-            run.release_work()
-
-    def _timer_due(self) -> None:
-        run = self.run
-        with run.lock:
-            if self.armed is None or self.record.wake is None or self.armed[0] > self.ticks():
-                return
-            self.armed = self.record.wake = None
-            self.nudge()
-            release, self.keeps_alive = self.keeps_alive, False
-        if release:
-            run.release_work()
+        """Set the timer that the policy asked for last."""
+        waking.arm(self)
 
     # --- what an activation asks of it ----------------------------------------------------------------------
 

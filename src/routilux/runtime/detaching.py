@@ -12,11 +12,12 @@ from routilux.errors import JobStateError
 from routilux.history import ExecutionStatus, Leftovers
 from routilux.job import JobState
 from routilux.record import ParkedItem, StoredActivation
-from routilux.runtime import outcome
 from routilux.runtime.activation import Activation, Phase
 from routilux.runtime.cell import Cell
+from routilux.runtime.failing import begin_retry
 from routilux.runtime.feeding import INPUTS, Feed
 from routilux.runtime.mode import Mode
+from routilux.runtime.places import give_place_back
 
 
 def stored_activation(activation: Activation, interrupted: bool = False) -> StoredActivation:
@@ -62,7 +63,7 @@ def detach(run: Any) -> None:
         for activation in cell.flights:
             activation.is_over = True
             activation.close()
-            outcome.give_place_back(cell, activation)
+            give_place_back(cell, activation)
         for queue in cell.queues:
             queue.parked = None
 
@@ -152,7 +153,7 @@ def _revive(cell: Cell, stored: StoredActivation) -> Activation:
     cell.flights.append(activation)
     cell.started = True
     if stored.retry_due is not None:
-        outcome.begin_retry(cell, activation, stored.retry_due)
+        begin_retry(cell, activation, stored.retry_due)
     return activation
 
 

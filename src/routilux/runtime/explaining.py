@@ -10,7 +10,7 @@ from routilux.clock import to_datetime
 from routilux.explanation import Explanation, SlotSituation
 from routilux.runtime.activation import Phase
 from routilux.runtime.mode import Mode
-from routilux.runtime.outcome import conditions_of, decision_record
+from routilux.runtime.telling import conditions_of, decision_record
 
 
 def explain(run: Any, cell: Any) -> Explanation:
@@ -23,7 +23,7 @@ def explain(run: Any, cell: Any) -> Explanation:
         routine_id=cell.routine_id,
         status=status,
         slots=slots,
-        conditions=conditions_of(cell, last[2]) if last is not None and not cell.is_source else (),
+        conditions=conditions_of(cell, last[2], last[0]) if last is not None and not cell.is_source else (),
         decided_at=None if last is None else _at(run, last[1] if last[0] else last[4]),
         next_wake_up=None if cell.record.wake is None else _at(run, cell.record.wake[0]),
         notes=tuple(notes),
@@ -82,7 +82,8 @@ def _flight_note(run: Any, activation: Any) -> str:
 
 def _situation(run: Any, cell: Any, name: str) -> SlotSituation:
     queue = cell.record.slots[name].queue
-    first = queue.peek_first()
+    with queue.lock:
+        first = queue.peek_first()
     return SlotSituation(
         slot=name,
         waiting=queue.waiting,

@@ -70,3 +70,6 @@ class Feed:
     def emptied(self, queue: ItemQueue) -> None:
         """End as a feeder."""
         self.run.lower(self.cell, self.slot)
+
+    def refuse(self) -> None:
+        """Do nothing: what is parked is stored with the job."""

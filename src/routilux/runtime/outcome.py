@@ -1,55 +1,20 @@
-"""What follows an activation: commit, finish, or one of the answers to a failure.
+"""What follows a yes: the logic starts, comes back, commits and finishes.
 
-Design: §5.6, §6.1. Called only in the turn of the cell, so nothing here competes with itself.
+Design: §5.6. Called only in the turn of the cell, so nothing here competes with itself.
 """
 
-import traceback
-from collections.abc import Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Coroutine
+from typing import Any
 
-from routilux.clock import to_datetime
 from routilux.definition import OnFull
 from routilux.errors import ActivationTimeoutError, LogicError
-from routilux.explanation import Condition, DecisionRecord, Note
-from routilux.history import ErrorRecord
 from routilux.item_queue import ItemQueue
-from routilux.item_store import Taken
-from routilux.job_data import activation_id_of
-from routilux.recovery import Continue, Retry, Skip, Stop, decide
+from routilux.recovery import Stop, decide
+from routilux.runtime import failing
 from routilux.runtime.activation import Activation, Phase
-from routilux.runtime.host import Host
-
-
-class Station(Protocol):
-    """What these functions need of a cell."""
-
-    run: Host
-    plan: Any
-    record: Any
-    job: Any
-    routine_id: str
-    queues: list[ItemQueue]
-    flights: list[Activation]
-    width: int
-    nested: bool
-    ask_due: bool
-    policy_attempt: int
-    policy_pauses: bool
-    special: bool
-    limiter: Any
-    in_line: bool
-    is_source: bool
-    started: bool
-    ticks: Any
-    history: Any
-    history_numbers: Any
-
-    def tell(self, event: Any) -> None: ...
-    def nudge(self) -> None: ...
-    def report_drops(self, queue: ItemQueue) -> None: ...
-    def unrouted(self, event: str) -> None: ...
-    def make_activation(self, cell: Any, /) -> Activation: ...
-
+from routilux.runtime.places import give_place_back, has_place
+from routilux.runtime.station import Station
+from routilux.runtime.telling import report_start
 
 # --- starting ---------------------------------------------------------------------------------------------------
 
@@ -57,7 +22,7 @@ class Station(Protocol):
 def launch(cell: Station, activation: Activation) -> None:
     """Start an activation, or its next attempt: here, or as a task of its own where activations overlap."""
     if cell.run.observers:
-        _report_start(cell, activation)
+        report_start(cell, activation)
     _go_on(cell, activation)
 
 
@@ -131,7 +96,7 @@ def _expire(cell: Station, activation: Activation, timeout: float) -> None:
     elif activation.phase in (Phase.STANDING, Phase.RUNNABLE):
         cell.tell(lambda: activation.fail(error))
     elif isinstance(decide(cell.plan.handler, activation.attempt, error), Stop):
-        run.fail(record_error(cell, activation, error))
+        run.fail(failing.record_error(cell, activation, error))
         run.abandon(activation)
 
 
@@ -156,7 +121,7 @@ def _tend_one(cell: Station, activation: Activation, first: bool) -> None:
                 if waits_its_turn or not _conclude(cell, activation):
                     return
             case Phase.FAILED:
-                answer(cell, activation)
+                failing.answer(cell, activation)
             case Phase.STANDING if activation.owes_boundary and first:
                 _reach_boundary(cell, activation)
             case Phase.STANDING if not activation.counts and not activation.owes_boundary:
@@ -164,22 +129,10 @@ def _tend_one(cell: Station, activation: Activation, first: bool) -> None:
             case Phase.STANDING:
                 give_place_back(cell, activation)  # its consumers may wait for that very limit
                 return
-            case Phase.RUNNABLE if cell.run.is_open and _has_place(cell, activation):
+            case Phase.RUNNABLE if cell.run.is_open and has_place(cell, activation):
                 _go_on(cell, activation)
             case _:
                 return
-
-
-def _has_place(cell: Station, activation: Activation) -> bool:
-    """Have a place in the limit before an attempt begins; one that goes on has it."""
-    if cell.limiter is None or activation.holds_place:
-        return True
-    if activation.generator is not None and cell.limiter.counts_starts:
-        return True
-    if cell.in_line or not cell.limiter.acquire(cell):
-        return False
-    activation.holds_place = cell.limiter.began()
-    return True
 
 
 def _reach_boundary(cell: Station, activation: Activation) -> None:
@@ -249,6 +202,8 @@ def _check_fail_slots(activation: Activation) -> None:
 
 def finish(cell: Station, activation: Activation) -> None:
     """End an activation: its outbox is empty and its effects are there."""
+    if activation.is_abandoned:
+        return  # its job ended without waiting for it
     flights = cell.flights
     if flights[-1] is activation:
         flights.pop()
@@ -273,206 +228,3 @@ def finish(cell: Station, activation: Activation) -> None:
         seconds = (now - activation.started_at) / 1e9
         emitted = activation.emitted or {}
         cell.run.observe("on_activation_ended", cell.routine_id, activation.activation_id, seconds, emitted)
-
-
-# --- failures ---------------------------------------------------------------------------------------------------
-
-
-def record_error(cell: Station, activation: Activation | None, error: BaseException) -> ErrorRecord:
-    """Turn an error into data."""
-    return ErrorRecord(
-        type=type(error).__name__,
-        message=_text_of(error),
-        traceback=_traceback_of(error),
-        routine_id=cell.routine_id,
-        activation_id=activation.activation_id if activation is not None else None,
-        attempt=activation.attempt if activation is not None else max(1, cell.policy_attempt),
-    )
-
-
-def _text_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as problem:  # noqa: BLE001  an error of the user may break when it is printed
-        return f"(its message could not be made: {type(problem).__name__})"
-
-
-def _traceback_of(error: BaseException) -> str:
-    try:
-        return "".join(traceback.format_exception(error))
-    except Exception as problem:  # noqa: BLE001  the same
-        return f"(its traceback could not be made: {type(problem).__name__})"
-
-
-def answer(cell: Station, activation: Activation) -> None:
-    """Do what the error handler says about a failed activation."""
-    error = activation.error
-    assert error is not None
-    activation.is_over = True
-    activation.close()
-    if activation.effects is not None:
-        activation.effects.clear()
-    if activation.timer is not None:
-        activation.timer.cancel()
-    info = record_error(cell, activation, error)
-    decision = decide(cell.plan.handler, activation.attempt, error, cell.run.chance())
-    name = type(decision).__name__.lower()
-    _report_failure(cell, activation.activation_id, info, name)
-    match decision:
-        case Retry(delay_seconds):
-            _retry(cell, activation, delay_seconds)
-        case Continue():
-            _continue(cell, activation, info)
-        case Skip():
-            _leave(cell, activation)
-            _skip(cell, info, activation.taken)
-        case Stop():
-            _leave(cell, activation)
-            _put_back(activation.taken)
-            _stop(cell, info)
-
-
-def _leave(cell: Station, activation: Activation) -> None:
-    cell.flights.remove(activation)
-    give_place_back(cell, activation)
-
-
-def give_place_back(cell: Any, activation: Activation) -> None:
-    """Give back the place in its limit that an activation holds, if it holds one."""
-    if activation.holds_place:
-        activation.holds_place = False
-        cell.limiter.release()
-
-
-def _put_back(taken: Sequence[tuple[ItemQueue, list[Taken]]]) -> None:
-    for queue, records in taken:
-        for outbox in queue.put_back(records):
-            outbox.emptied(queue)
-
-
-def _stop(cell: Station, info: ErrorRecord) -> None:
-    cell.job.update_routine_state_of(cell.routine_id, {"status": "failed", "error": info.message})
-    cell.run.fail(info)
-
-
-def _continue(cell: Station, activation: Activation, info: ErrorRecord) -> None:
-    if any(activation.data.values()):
-        cell.run.add_dead_letter(cell.routine_id, activation.data, info)
-    activation.effects = None
-    activation.timeout_error = None
-    activation.phase = Phase.RETURNED  # ends when its outbox is empty; its error keeps it out of the history
-
-
-def _skip(cell: Station, info: ErrorRecord, taken: Sequence[tuple[ItemQueue, list[Taken]]] = ()) -> None:
-    cell.job.update_routine_state_of(cell.routine_id, {"status": "skipped", "error": info.message})
-    cell.record.skipped = True
-    for queue, records in taken:
-        with queue.lock:
-            queue.count_drop("skipped", sum(len(chunk) for _, chunk in records))
-    for queue in cell.queues:
-        for outbox in queue.discard("skipped"):
-            outbox.emptied(queue)
-        cell.report_drops(queue)
-    cell.record.wake = None
-    cell.ask_due = True  # the turn ends the routine once nothing of it is under way
-
-
-def _retry(cell: Station, activation: Activation, delay_seconds: float) -> None:
-    """Replace the failed attempt by the next one, which waits without a thread."""
-    give_place_back(cell, activation)  # while it waits, others may have it
-    following = cell.make_activation(cell)
-    following.number = activation.number
-    following.attempt = activation.attempt + 1
-    following.boundary = activation.boundary
-    following.started_at = activation.started_at
-    following.data, following.message, following.taken = activation.data, activation.message, activation.taken
-    following.counts = activation.counts
-    cell.flights[cell.flights.index(activation)] = following
-    begin_retry(cell, following, cell.ticks() + int(delay_seconds * 1e9))
-
-
-def begin_retry(cell: Station, activation: Activation, due: int) -> None:
-    """Let an attempt wait until it is due; that is work, so the job does not end meanwhile."""
-    run = cell.run
-    activation.phase = Phase.RETRYING
-    activation.retry_due = due
-
-    def begin() -> None:
-        activation.retry_due = None
-        activation.phase = Phase.RUNNABLE
-
-    run.work_until(due, cell, begin)
-
-
-def policy_failed(cell: Station, error: Exception) -> None:
-    """Do what the error handler says about a policy that raised; it has consumed nothing."""
-    cell.policy_attempt += 1
-    cell.special = True
-    info = record_error(cell, None, error)
-    decision = decide(cell.plan.handler, cell.policy_attempt, error, cell.run.chance())
-    _report_failure(cell, "", info, type(decision).__name__.lower())
-    cell.record.note_no(cell.ticks(), Note(f"policy failed: {info}"), "policy failed")
-    match decision:
-        case Retry(delay_seconds):
-            cell.policy_pauses = True
-
-            def ask_again() -> None:
-                cell.policy_pauses = False
-                cell.ask_due = True
-
-            cell.run.work_until(cell.ticks() + int(delay_seconds * 1e9), cell, ask_again)
-        case Skip():
-            _skip(cell, info)
-        case Stop():
-            _stop(cell, info)
-        case Continue():
-            cell.policy_attempt = 0
-
-
-# --- telling ----------------------------------------------------------------------------------------------------
-
-
-def _report_failure(cell: Station, activation_id: str, info: ErrorRecord, answered: str) -> None:
-    event = {"stop": "error_stopped", "continue": "error_continued", "retry": "retry", "skip": "skipped"}[answered]
-    data = {"error": str(info), "activation_id": activation_id, "attempt": info.attempt}
-    cell.job._history.append(cell.ticks(), cell.routine_id, event, data)
-    if cell.run.observers:
-        cell.run.observe("on_activation_failed", cell.routine_id, activation_id, info, answered)
-
-
-def _report_start(cell: Station, activation: Activation) -> None:
-    items = {queue.definition.name: [seq for seqs, _ in records for seq in seqs] for queue, records in activation.taken}
-    cell.run.observe("on_activation_started", cell.routine_id, activation.activation_id, activation.attempt, items)
-
-
-def report_decision(cell: Station) -> None:
-    """Tell observers what the policy decided."""
-    cell.run.observe("on_decision", cell.routine_id, decision_record(cell, cell.record.decisions[-1]))
-
-
-def decision_record(cell: Any, entry: list[Any]) -> DecisionRecord:
-    """Read a compact record of a decision."""
-    clock = cell.run.clock
-    conditions = conditions_of(cell, entry[2])
-    at = to_datetime(clock.epoch_ns(entry[1]))
-    if entry[0]:
-        activation_id = activation_id_of(cell.job.job_id, cell.routine_id, entry[3])
-        return DecisionRecord(True, at, conditions, activation_id=activation_id)
-    return DecisionRecord(False, at, conditions, entry[3], to_datetime(clock.epoch_ns(entry[4])))
-
-
-def conditions_of(cell: Any, facts: Any) -> tuple[Condition, ...]:
-    """Turn the facts of a decision into conditions."""
-    if isinstance(facts, Note):
-        return (Condition(str(facts)),)
-    if facts is None and cell.is_source:
-        return ()
-    policy = cell.plan.policy
-    if cell.plan.is_policy_value:
-        try:
-            conditions: tuple[Condition, ...] = policy.conditions(facts)
-        except Exception as error:  # noqa: BLE001  an explanation that fails must not hurt who asks for it
-            return (Condition(f"{policy!r} could not explain {facts!r:.80}: {error}"),)
-        return conditions
-    seen = ", ".join(f"{count} in {slot}" for slot, count in facts or ())
-    return (Condition(f"{getattr(policy, '__name__', 'policy')}({seen})"),)

@@ -25,7 +25,7 @@ class RoutinePlan:
     routine_id: str
     definition: RoutineDefinition
     policy: Callable[..., Any]
-    is_policy_value: bool
+    value: Policy | None
     is_built_in: bool
     slot_names: tuple[str, ...]
     keywords: tuple[str, ...]
@@ -91,7 +91,7 @@ def _plan_routine(
         routine_id=routine.routine_id,
         definition=routine,
         policy=policy,
-        is_policy_value=isinstance(policy, Policy),
+        value=policy if isinstance(policy, Policy) else None,
         is_built_in=isinstance(policy, Policy) and type(policy).__module__.startswith("routilux."),
         slot_names=tuple(slot.name for slot in routine.slots),
         keywords=routine.shape.keywords if routine.shape else (),

@@ -147,8 +147,8 @@ def repost(run: Any, dead_letter_id: str) -> None:
             if job._dead_letters.pop(dead_letter_id, None) is None:
                 raise DeadLetterNotFoundError(job.job_id, dead_letter_id, job._dead_letters)
         for cell, queue, items in found:
-            for item in items:
-                queue.put(item, queue.clock.ticks(), POST)
+            for item in items:  # others may have been faster since we looked: then it waits for room
+                queue.offer_without_loss(item, queue.clock.ticks(), POST, None, _PostBox())
             cell.nudge()
         job._history.append(run.clock.ticks(), letter.routine_id, "reposted", {"dead_letter_id": dead_letter_id})
     finally:

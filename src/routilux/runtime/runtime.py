@@ -250,6 +250,8 @@ class Runtime:
                         self._active[key] += 1
                         following.counted = True
                         begin = start
+                if not line:
+                    self._lines.pop(key, None)
                 if not self._active[key]:
                     del self._active[key]
             self._changed.notify_all()
@@ -421,6 +423,7 @@ class Runtime:
         cell = run.cell(routine_id)
         cell.hold = Hold(when)
         cell.nudge()
+        run.leave_limbo(cell)  # it may stand before an older breakpoint
 
     def step_routine(self, job_id: str, routine_id: str) -> bool:
         """Let a held routine run once more. False if it is not held."""

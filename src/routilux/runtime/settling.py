@@ -9,7 +9,6 @@ from typing import Any
 from routilux.definition import OnFull, OnLeftover
 from routilux.errors import LeftoverError
 from routilux.history import ErrorRecord, ExecutionStatus, Leftover, Leftovers
-from routilux.item_queue import ItemQueue
 from routilux.runtime import explaining
 from routilux.runtime.cell import Cell
 from routilux.runtime.mode import Mode
@@ -50,9 +49,9 @@ def _begins(cell: Cell) -> bool:
         return True
     if cell.record.ended:
         return False
-    if cell.is_source or not cell.plan.is_policy_value:
+    if cell.is_source or cell.plan.value is None:
         return True
-    asks = getattr(cell.plan.policy, "asks_when_empty", True)
+    asks = cell.plan.value.asks_when_empty
     return bool(asks or cell.record.waiting or not cell.open_slots)
 
 
@@ -256,9 +255,7 @@ def _finalize(run: Any) -> None:
     job._set_status(status)
     for queue in (queue for cell in run.cells for queue in cell.queues if queue.parked):
         for *_, owner in list(queue.parked):
-            refuse = getattr(owner, "refuse", None)
-            if refuse is not None:
-                refuse()
+            owner.refuse()
 
 
 def _leftovers_of(run: Any) -> list[Leftover]:
@@ -279,8 +276,3 @@ def _after_the_end(run: Any) -> None:
     if run.on_over is not None:
         run.on_over(run)
     run.tell()
-
-
-def queues_of(run: Any) -> list[ItemQueue]:
-    """Give every queue of a run."""
-    return [queue for cell in run.cells for queue in cell.queues]

@@ -35,7 +35,7 @@ Columns = dict[int, list[str]]
 
 _TOKEN = re.compile(r"\[[^\[\]()|]*\]|[^\s\[\]()]")
 _COLUMN = re.compile(r"\(((?:\[[^\[\]()|]*\]|[^\s\[\]()-])*)\)|(\[[^\[\]()|]*\]|[^\s\[\]()])")
-_POLICY = re.compile(r"^(\S.*\))$")
+_POLICY = re.compile(r"^\S*_policy\(.*\)\S*$")
 
 
 class PictureError(AssertionError):
@@ -134,7 +134,7 @@ def check_picture(policy: Any, picture: str, *, items: Mapping[str, Any] | None 
     if all(_same(name, wanted.rows[name], found.rows[name]) for name in compared):
         return
     lines = [f"{policy} does not do what its picture shows (one character is one second)"]
-    lines += [f"  {name:<13} {wanted.rows[name]}" for name in wanted.slots + ["call"] if name in wanted.rows]
+    lines += [f"  {name:<13} {wanted.rows[name]}" for name in [*wanted.slots, "call"] if name in wanted.rows]
     for name in compared:
         differs = not _same(name, wanted.rows[name], found.rows[name])
         lines.append(f"  {name:<4} expected {wanted.rows[name]}")
@@ -148,9 +148,9 @@ def pictures_in(docstring: str | None) -> Iterator[tuple[str, str]]:
     rows: list[str] | None = None
     for line in [*(docstring or "").splitlines(), ""]:
         text = line.strip()
-        if rows is not None and text and not _POLICY.match(text):
+        if rows is not None and text:
             rows.append(text)
-        elif rows is not None and not text:
+        elif rows is not None:
             yield policy, "\n".join(rows)
             rows = None
         elif text.startswith("picture "):
@@ -231,8 +231,18 @@ class _Stage:
                 ended = True
                 self._add(self.out, "|")
         left = "".join(self._letter(item) for slot in self._slots() for item in slot.peek_all_new())
-        self.sim.shutdown(wait=False)
+        self._end()
         return Picture({**self.picture.rows, "out": draw(self.out), "drop": draw(self.drop), "left": left})
+
+    def _end(self) -> None:
+        """Let every source return, so that nothing hangs on the loop."""
+        for feed in self.feeds.values():
+            feed.put_nowait(["|"])
+        self.sim.run_until_idle()
+        if not self.job.status.is_final:
+            self.sim.cancel_job(self.job.job_id)
+            self.sim.run_until_idle()
+        self.sim.shutdown(wait=False)
 
     def _send(self, name: str, tokens: list[str]) -> None:
         if tokens:

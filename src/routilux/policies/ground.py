@@ -1,0 +1,243 @@
+"""The ground that the catalogue stands on: facts as leaves, exact time, items in order of arrival, checks.
+
+Design: §4.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, Field
+from typing import Any, NamedTuple
+
+from routilux.current import current
+from routilux.errors import BadTypeError, BadValueError
+from routilux.explanation import Condition
+from routilux.job import JobState
+from routilux.policies.core import DataSlice, Policy, Slots, policy_name, shown, take_new
+
+Item = tuple[Any, ...]
+AT_END = ("hold", "fire")
+SECOND = 1_000_000_000
+END = ("end of input", True, None, True)
+"""The leaf that says: nothing more can come."""
+
+Leaf = tuple[str, Any, Any, bool]
+"""One fact of a decision: what was looked at, actual, needed, whether it is met. Plain, so that it can be stored."""
+
+
+class LeafPolicy(Policy):
+    """A policy whose facts are a tuple of leaves; one of them must be met, or with ``needs = "all"`` every one."""
+
+    __slots__ = ()
+
+    needs = "any"
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        """Turn leaves into conditions."""
+        leaves = tuple(Condition(*leaf) for leaf in facts)
+        if len(leaves) < 2 or self.needs == "all":
+            return leaves
+        return (Condition("any", is_met=any(leaf.is_met for leaf in leaves), parts=leaves),)
+
+    def cause(self, facts: Any) -> Any:
+        """Which leaves are not met."""
+        return tuple(leaf[0] for leaf in facts if not leaf[3])
+
+    def __repr__(self) -> str:
+        fields: dict[str, Field[Any]] = getattr(type(self), "__dataclass_fields__", {})
+        given = self.parameters()
+        inside = [
+            shown(given[name]) if field.default is MISSING else f"{name}={shown(given[name])}"
+            for name, field in fields.items()
+            if field.default is MISSING or getattr(self, name) != field.default
+        ]
+        return f"{policy_name(type(self))}({', '.join(inside)})"
+
+
+# --- checks -----------------------------------------------------------------------------------------------------
+
+
+def whole(value: object, what: str) -> int:
+    """Check a number of items.
+
+    Raises:
+        TypeError: it is no int.
+        ValueError: it is below 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadTypeError(f"{what} must be an int, not {value!r}")
+    if value < 1:
+        raise BadValueError(f"{what} must be at least 1, not {value}")
+    return value
+
+
+def duration(value: object, what: str, optional: bool = False) -> None:
+    """Check a length of time above zero.
+
+    Raises:
+        TypeError: it is no number.
+        ValueError: it is not above zero, or not finite.
+    """
+    if optional and value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadTypeError(f"{what} must be a number of seconds, not {value!r}")
+    if not 0 < value < 1e9:
+        raise BadValueError(f"{what} must be above 0 and finite, not {value!r}")
+
+
+def one_of(value: object, known: tuple[str, ...], what: str) -> None:
+    """Check a choice.
+
+    Raises:
+        ValueError: it is none of the known.
+    """
+    if value not in known:
+        raise BadValueError(f"{what} must be one of {', '.join(map(repr, known))}, not {value!r}")
+
+
+def function(value: object, what: str) -> None:
+    """Check what will be called.
+
+    Raises:
+        TypeError: it cannot be called.
+    """
+    if not callable(value):
+        raise BadTypeError(f"{what} must be a function, not {value!r}")
+
+
+# --- time, exactly ----------------------------------------------------------------------------------------------
+
+
+def now_ns(job_state: JobState) -> int:
+    """Read the job's clock in nanoseconds since 1970; goes on over a resume, never steps back."""
+    clock = job_state._clock
+    return clock.epoch_ns(clock.ticks()) + job_state._time_shift
+
+
+def to_ns(seconds: float) -> int:
+    """Give seconds in nanoseconds."""
+    return round(seconds * SECOND)
+
+
+def wake_in(job_state: JobState, nanoseconds: int, keep_alive: bool = False) -> None:
+    """Ask to be asked again after exactly that long."""
+    job_state.wake_after((max(1, nanoseconds) + 0.5) / SECOND, keep_alive=keep_alive)
+
+
+def ask_again(job_state: JobState) -> None:
+    """Have the policy asked again after the activation that it grants now, though it takes nothing."""
+    frame = current.get()
+    if frame is not None and frame.job_state.memory is not None:
+        frame.cell.nudge()
+
+
+def age_of(slots: Slots, item: Item) -> int:
+    """Tell how long ago an item was enqueued, in nanoseconds."""
+    queue = next(iter(slots.values())).queue
+    return max(0, queue.clock.ticks() - int(item[2]))
+
+
+# --- items ------------------------------------------------------------------------------------------------------
+
+
+def all_closed(slots: Slots) -> bool:
+    """Tell whether nothing more can come."""
+    return all(slot.queue.is_closed for slot in slots.values())
+
+
+def waiting(slots: Slots) -> int:
+    """Count what waits in all slots."""
+    return sum(slot.queue.waiting for slot in slots.values())
+
+
+class Head(NamedTuple):
+    """A waiting item in order of arrival: ties go in slot order."""
+
+    at: int
+    place: int
+    name: str
+    seq: int
+    item: Item
+
+
+def heads(slots: Slots) -> Iterator[Head]:
+    """Give the oldest waiting item of each slot that has one."""
+    for place, (name, slot) in enumerate(slots.items()):
+        first = slot.queue.peek_first()
+        if first is not None:
+            yield Head(first[1][2], place, name, first[0], first[1])
+
+
+def oldest(slots: Slots) -> Head | None:
+    """Give the waiting item that arrived first."""
+    return min(heads(slots), default=None, key=_order)
+
+
+def newest_at(slots: Slots) -> int:
+    """Give when the last waiting item arrived, in ticks; there is one."""
+    lasts = (slot.queue.peek_last() for slot in slots.values())
+    newest: int = max(last[1][2] for last in lasts if last is not None)
+    return newest
+
+
+def _order(head: Head) -> tuple[int, int]:
+    return head.at, head.place
+
+
+def take_oldest(slots: Slots, count: int) -> DataSlice:
+    """Take so many items, over all slots in order of arrival."""
+    if len(slots) == 1:
+        return {name: take_new(slot, count) for name, slot in slots.items()}
+    scan = Scan(slots, {})
+    for _ in range(count):
+        if scan.next() is None:
+            break
+    return scan.take()
+
+
+class Scan:
+    """Goes over waiting items once, in order of arrival, and remembers in the memory how far it came.
+
+    Where what it saw was put back, dropped or taken, it begins again; ``is_fresh`` says so.
+    """
+
+    def __init__(self, slots: Slots, memory: dict[str, Any]) -> None:
+        self._slots = slots
+        self._memory = memory
+        marks: dict[str, list[int]] = memory.get("scan") or {}
+        firsts = {name: first[0] for name, slot in slots.items() if (first := slot.queue.peek_first())}
+        stands = all(firsts.get(name) == mark[0] for name, mark in marks.items())
+        self.is_fresh = not marks or not stands
+        self._marks: dict[str, list[int]] = {} if self.is_fresh else marks
+        memory["scan"] = self._marks
+        self._firsts = firsts
+
+    def peek(self) -> Head | None:
+        """Give the next item that was not seen; it stays unseen."""
+        found: Head | None = None
+        for place, (name, slot) in enumerate(self._slots.items()):
+            queue = slot.queue
+            mark = self._marks.get(name)
+            seq = self._firsts.get(name, queue.next_seq) if mark is None else mark[1]
+            item = None
+            while seq < queue.next_seq and (item := queue.waiting_item(seq)) is None:
+                seq += 1
+            if item is not None and (found is None or item[2] < found.at):
+                found = Head(item[2], place, name, seq, item)
+        return found
+
+    def next(self) -> Head | None:
+        """Give the next item and remember that it was seen."""
+        head = self.peek()
+        if head is not None:
+            mark = self._marks.setdefault(head.name, [head.seq, head.seq, 0])
+            mark[1] = head.seq + 1
+            mark[2] += 1
+        return head
+
+    def take(self) -> DataSlice:
+        """Take all that was seen, and begin anew behind it."""
+        self._memory.pop("scan", None)
+        return {name: take_new(self._slots[name], mark[2]) for name, mark in self._marks.items()}
+
+
+Weigh = Callable[[Any], float]

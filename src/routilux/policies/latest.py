@@ -1,0 +1,308 @@
+"""Policies that keep the latest of a slot, and the quorum over slots.
+
+Design: §4, and the catalogue of policies.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from routilux.errors import BadTypeError, BadValueError
+from routilux.job import JobState
+from routilux.policies.core import Answer, DataSlice, Policy, Slots, new_data, take_new
+from routilux.policies.ground import (
+    AT_END,
+    END,
+    SECOND,
+    LeafPolicy,
+    Scan,
+    age_of,
+    all_closed,
+    duration,
+    oldest,
+    one_of,
+    to_ns,
+    waiting,
+    wake_in,
+    whole,
+)
+from routilux.slot import Slot
+
+SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, repr=False)
+class LatestPolicy(LeafPolicy):
+    """See `latest_policy`."""
+
+    asks_when_empty = False
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes when anything is new; drops all but the newest of each slot."""
+        count = waiting(slots)
+        facts = (("count(any slot)", count, 1, count > 0),)
+        if not count:
+            return self.no(facts)
+        return self.yes({name: _newest(slot) for name, slot in slots.items()}, {"reason": "latest"}, facts)
+
+
+def _newest(slot: Slot) -> list[Any]:
+    _keep_newest(slot)
+    return take_new(slot, 1)
+
+
+def _keep_newest(slot: Slot) -> None:
+    older = slot.queue.waiting - 1
+    if older > 0:
+        slot.drop(slot.peek_points(0, older), SUPERSEDED)
+
+
+class _LatestMemory:
+    """The latest value of each slot, as the job remembers it; undone where the last activation was."""
+
+    def __init__(self, slots: Slots, memory: dict[str, Any]) -> None:
+        self._memory = memory
+        self.values: DataSlice = dict(memory.get("latest") or {})
+        taken: dict[str, int] = memory.get("taken") or {}
+        for name, seq in taken.items():
+            first = slots[name].queue.peek_first() if name in slots else None
+            if first is not None and first[0] <= seq:
+                self.values = dict(memory["was"])
+                return
+
+    def take(self, slots: Slots, names: Iterable[str]) -> None:
+        """Take the oldest item of these slots as their latest value."""
+        self._memory["was"] = dict(self.values)
+        taken = {}
+        for name in names:
+            first = slots[name].queue.peek_first()
+            assert first is not None
+            taken[name] = first[0]
+            self.values[name] = take_new(slots[name], 1)
+        self._memory["taken"] = taken
+        self._memory["latest"] = dict(self.values)
+
+
+@dataclass(frozen=True, repr=False)
+class CombineLatestPolicy(LeafPolicy):
+    """See `combine_latest_policy`."""
+
+    emit_on: Sequence[str] | None = None
+
+    needs = "all"
+    asks_when_empty = False
+
+    def __post_init__(self) -> None:
+        if self.emit_on is not None:
+            if isinstance(self.emit_on, str) or not all(isinstance(name, str) for name in self.emit_on):
+                raise BadTypeError(f"emit_on takes names of slots, such as ('orders',), not {self.emit_on!r}")
+            object.__setattr__(self, "emit_on", tuple(self.emit_on))
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes at each arrival, once every slot was seen; goes over arrivals in their order."""
+        memory = _LatestMemory(slots, job_state.memory())
+        was_ready = all(name in memory.values for name in slots)
+        pending: dict[str, int] = {}
+        stale: dict[str, list[int]] = {}
+        scan = Scan(slots, {})
+        fires = False
+        while not fires and (head := scan.next()) is not None:
+            if head.name in pending:
+                stale.setdefault(head.name, []).append(pending[head.name])
+            pending[head.name] = head.seq
+            emits = not was_ready or self.emit_on is None or head.name in self.emit_on
+            fires = emits and all(name in pending or name in memory.values for name in slots)
+        for name, seqs in stale.items():
+            slots[name].drop(seqs, SUPERSEDED)
+        facts: Any = tuple(
+            (f"seen({name})", int(seen), 1, seen)
+            for name, seen in ((name, name in pending or name in memory.values) for name in slots)
+        )
+        facts = (*facts, ("an arrival that emits", "yes" if fires else "not yet", None, fires))
+        if not fires:
+            return self.no(facts)
+        memory.take(slots, pending)
+        return self.yes(dict(memory.values), {"reason": "combine_latest", "new": list(pending)}, facts)
+
+
+@dataclass(frozen=True, repr=False)
+class WithLatestPolicy(LeafPolicy):
+    """See `with_latest_policy`."""
+
+    primary: str
+
+    needs = "all"
+    asks_when_empty = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.primary, str):
+            raise BadTypeError(f"primary is the name of a slot, not {self.primary!r}")
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes for the oldest primary item, once every other slot has a value."""
+        if self.primary not in slots:
+            raise BadValueError(f"primary {self.primary!r} is none of the slots {list(slots)}")
+        first = slots[self.primary].queue.peek_first()
+        memory = _LatestMemory(slots, job_state.memory())
+        others = [name for name in slots if name != self.primary]
+        if first is None:
+            for name in others:
+                self._tidy(slots, name)
+            return self.no(((f"count({self.primary})", 0, 1, False),))
+        pending = []
+        facts: list[Any] = [(f"count({self.primary})", 1, 1, True)]
+        for name in others:
+            has_new = self._reach(slots[name], first[1][2], name in memory.values)
+            if has_new:
+                pending.append(name)
+            seen = has_new or name in memory.values
+            facts.append((f"seen({name})", int(seen), 1, seen))
+        if not all(leaf[3] for leaf in facts):
+            return self.no(tuple(facts))
+        memory.take(slots, pending)
+        values = {name: memory.values[name] for name in others}
+        data = {**values, self.primary: take_new(slots[self.primary], 1)}
+        return self.yes(data, {"reason": "with_latest"}, tuple(facts))
+
+    def _tidy(self, slots: Slots, name: str) -> None:
+        """Keep only the newest while no primary item waits; none when none can come."""
+        if slots[self.primary].queue.is_closed:
+            slots[name].drop(slots[name].peek_points(), "no primary item can come")
+        else:
+            _keep_newest(slots[name])
+
+    def _reach(self, slot: Slot, at: int, has_value: bool) -> bool:
+        """Drop what is older than the latest at that time; tell whether a new latest heads the slot."""
+        scan = Scan({slot.name: slot}, {})
+        seen: list[int] = []
+        while (head := scan.peek()) is not None and head.at <= at:
+            seen.append(head.seq)
+            scan.next()
+        if len(seen) > 1:
+            slot.drop(seen[:-1], SUPERSEDED)
+        return bool(seen) or (not has_value and slot.queue.waiting > 0)
+
+
+@dataclass(frozen=True, repr=False)
+class QuorumPolicy(LeafPolicy):
+    """See `quorum_policy`."""
+
+    k: int
+    within_seconds: float | None = None
+    at_end: str = "hold"
+
+    asks_when_empty = False
+
+    def __post_init__(self) -> None:
+        whole(self.k, "k")
+        duration(self.within_seconds, "within_seconds", optional=True)
+        one_of(self.at_end, AT_END, "at_end")
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes when enough slots have an item, or the oldest has waited too long."""
+        present = [name for name, slot in slots.items() if slot.queue.waiting]
+        facts: Any = (("slots with an item", len(present), self.k, len(present) >= self.k),)
+        if len(present) >= self.k:
+            return self._fire(slots, present, "quorum", facts)
+        first = oldest(slots)
+        if first is None:
+            return self.no(facts)
+        if self.within_seconds is not None:
+            age = age_of(slots, first.item)
+            left = to_ns(self.within_seconds) - age
+            facts = (*facts, ("age(oldest)", age / SECOND, self.within_seconds, left <= 0))
+            if left <= 0:
+                return self._fire(slots, present, "timeout", facts)
+            wake_in(job_state, left)
+        if (self.within_seconds is not None or self.at_end == "fire") and all_closed(slots):
+            return self.yes(new_data(slots), {"reason": "end"}, (*facts, END))
+        return self.no(facts)
+
+    def _fire(self, slots: Slots, present: list[str], reason: str, facts: Any) -> Answer:
+        data = {name: take_new(slots[name], 1) for name in present}
+        return self.yes(data, {"reason": reason, "slots": present}, facts)
+
+
+def latest_policy() -> Policy:
+    """Activate with the newest item only; what it overtook is dropped.
+
+    latest_policy()
+    activates   when the routine is idle and any slot has a new item
+    takes       the newest item of each slot; older ones are dropped as "superseded"
+    holds back  nothing
+    at end      nothing is held
+    full slot   producers wait while the routine is busy: on_full="drop_oldest" suits it
+    resume      goes on with the newest item
+    explains    count(any slot) 0 of 1 no
+    picture     in   -(abc)-d-|          one character = 1 s, | = end
+                out  -[c]-[d]-|
+                drop -(ab)
+    """
+    return LatestPolicy()
+
+
+def combine_latest_policy(emit_on: Iterable[str] | None = None) -> Policy:
+    """Activate at each arrival with the latest item of every slot, once every slot was seen.
+
+    combine_latest_policy()
+    activates   when every slot was seen for the first time, then at each arrival (in a slot of emit_on)
+    takes       the item that arrived; delivers the latest of every slot, which stay in the job
+    holds back  the latest of each slot until all were seen; older ones are dropped as "superseded"
+    at end      holds what was never combined
+    full slot   holds one item per slot
+    resume      the latest items are stored with the job
+    explains    seen(x) 1 of 1 yes; seen(y) 0 of 1 no; an arrival that emits not yet no
+    picture     x    ca--b---|          one character = 1 s, | = end
+                y    --1--2--|
+                out  --[a1]-[b1][b2]--|
+                drop -c
+
+    Raises:
+        TypeError: ``emit_on`` is no list of slot names.
+    """
+    return CombineLatestPolicy(emit_on if emit_on is None or isinstance(emit_on, str) else tuple(emit_on))
+
+
+def with_latest_policy(primary: str) -> Policy:
+    """Activate for each item of the primary slot, with the latest item of the others.
+
+    with_latest_policy("x")
+    activates   when x has an item and every other slot has had one
+    takes       one item of x; delivers with it what was the latest of the others when it arrived
+    holds back  items of x, without loss, until the others have one; of the others the newest
+    at end      holds items of x without counterpart; what the others still have is dropped
+    full slot   x fills while another slot was never seen; the others hold one item
+    resume      the latest items are stored with the job
+    explains    count(x) 1 of 1 yes; seen(y) 0 of 1 no
+    picture     x   -a-b--c-|          one character = 1 s, | = end
+                y   --1--2--|
+                out --[a1][b1]--[c2]-|
+
+    Raises:
+        TypeError: ``primary`` is no name.
+    """
+    return WithLatestPolicy(primary)
+
+
+def quorum_policy(k: int, within_seconds: float | None = None, at_end: str = "hold") -> Policy:
+    """Activate when ``k`` distinct slots have an item.
+
+    quorum_policy(2)
+    activates   when 2 slots have an item; with within_seconds also when the oldest has waited so long
+    takes       the oldest item of each slot that has one
+    holds back  items of fewer slots
+    at end      holds them; delivers them with within_seconds or at_end="fire"
+    full slot   no matter: one item per slot is enough
+    resume      the timer goes on with its remaining time; overdue = activates once
+    explains    slots with an item 1 of 2 no
+    picture     x    -a----|          one character = 1 s, | = end
+                y    --1---|
+                z    ----p-|
+                out  --[a1]---|
+                left p
+
+    Raises:
+        ValueError: ``k`` below 1, a time not above 0, an unknown ``at_end``.
+        TypeError: no int, or a time that is no number.
+    """
+    return QuorumPolicy(k, within_seconds, at_end)
