@@ -1,20 +1,20 @@
 """Activation policies: when a routine runs, and with which items."""
 
 from routilux.policies.clocked import absence_policy, manual_policy, schedule_policy
+from routilux.policies.composing import first_of
 from routilux.policies.core import Decision, Policy
 from routilux.policies.counting import all_slots_ready_policy, batch_size_policy, custom_policy, immediate_policy
+from routilux.policies.data import policy_from_dict
+from routilux.policies.enough import quorum_policy, until_policy, weight_policy
 from routilux.policies.gathering import (
     count_or_timeout_policy,
     each_item_policy,
     rates_policy,
     sliding_policy,
-    until_policy,
-    weight_policy,
 )
 from routilux.policies.latest import (
     combine_latest_policy,
     latest_policy,
-    quorum_policy,
     with_latest_policy,
 )
 from routilux.policies.pacing import debounce_policy, session_policy, throttle_policy
@@ -31,9 +31,11 @@ __all__ = [
     "custom_policy",
     "debounce_policy",
     "each_item_policy",
+    "first_of",
     "immediate_policy",
     "latest_policy",
     "manual_policy",
+    "policy_from_dict",
     "quorum_policy",
     "rates_policy",
     "schedule_policy",

@@ -6,6 +6,7 @@ Design: §4.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from routilux import rings
 from routilux.explanation import Condition
 from routilux.job import JobState
 from routilux.slot import Slot
@@ -49,6 +50,9 @@ class Policy:
     asks_when_empty = True
     """Whether a yes is possible while no slot holds anything; False saves asking in vain."""
 
+    is_several = False
+    """Whether it is shown in brackets as a part of another."""
+
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Decide, consume what is to be delivered, and tell the facts."""
         raise NotImplementedError(f"{type(self).__name__} must define ask(slots, job_state)")
@@ -86,9 +90,50 @@ class Policy:
         plain = {name: as_plain(value) for name, value in self.parameters().items()}
         return {"policy": policy_name(type(self)), **plain}
 
+    # --- composition: each gives a new policy --------------------------------------------------------------
+
+    def __and__(self, other: "Policy") -> "Policy":
+        """Activate when both are ready; what they take is united."""
+        return _composed("AllOf", (self, other))
+
+    def __or__(self, other: "Policy") -> "Policy":
+        """Activate as the first one that is ready."""
+        return _composed("FirstOf", (self, other))
+
+    def unless(self, other: "Policy") -> "Policy":
+        """Activate as this one, but not while the other is ready; the other takes nothing."""
+        return _composed("Unless", self, other)
+
+    def within(self, seconds: float, on_timeout: str = "fire") -> "Policy":
+        """Activate as this one; what waited longer than ``seconds`` is delivered ("fire") or dropped ("drop")."""
+        return _composed("Within", self, seconds, on_timeout)
+
+    def times(self, n: int) -> "Policy":
+        """Activate as this one, but only so often; what comes then is dropped as "enough"."""
+        return _composed("Times", self, n)
+
+    def once(self) -> "Policy":
+        """Activate as this one, but only once; what comes then is dropped as "enough"."""
+        return self.times(1)
+
+    def labelled(self, label: str) -> "Policy":
+        """Name this one in explanations."""
+        return _composed("Labelled", self, label)
+
+    def by_key(
+        self, key: Callable[[Any], Any] | str, max_keys: int = 10_000, idle_seconds: float | None = None
+    ) -> "Policy":
+        """Apply this one to the items of each key by themselves; ``key`` is a function, or the name of a field."""
+        return _composed("ByKey", self, key, max_keys, idle_seconds)
+
     def __repr__(self) -> str:
         inside = ", ".join(shown(value) for value in self.parameters().values())
         return f"{policy_name(type(self))}({inside})"
+
+
+def _composed(kind: str, *parameters: Any) -> Policy:
+    composed: Policy = getattr(rings.load("routilux.policies.composing"), kind)(*parameters)
+    return composed
 
 
 def as_plain(value: Any) -> Any:

@@ -148,14 +148,36 @@ class CustomPolicy(Policy):
 
 
 def immediate_policy() -> Policy:
-    """Activate as soon as any slot has new items, with all new items of every slot: what "no policy" means."""
+    """Activate as soon as any slot has new items, with all new items of every slot: what "no policy" means.
+
+    immediate_policy()
+    activates   when any slot has a new item
+    takes       all new items of every slot
+    holds back  nothing
+    at end      nothing is held
+    full slot   no matter: one item is enough
+    resume      goes on with what waits
+    explains    any of (count(in) 0 of 1 no)
+    picture     in  -a-(bc)-|          one character = 1 s, | = end
+                out -[a]-[bc]-|
+    """
     return ImmediatePolicy()
 
 
 def batch_size_policy(min_batch_size: int, *, at_end: str = "hold") -> Policy:
     """Activate when every slot has ``min_batch_size`` new items, with exactly that many of each.
 
-    At the end of input fewer are held and reported as leftovers, unless ``at_end="fire"`` delivers them.
+    batch_size_policy(2)
+    activates   when every slot has 2 new items
+    takes       exactly 2 of each slot
+    holds back  what makes no full batch
+    at end      holds it as leftover; at_end="fire" delivers it
+    full slot   a slot shorter than the batch is warned of by validation
+    resume      goes on counting what waits
+    explains    count(in) 1 of 2 no
+    picture     in   -a-b--c-|          one character = 1 s, | = end
+                out  ---[ab]----|
+                left c
 
     Raises:
         ValueError: the size is below 1, or ``at_end`` is unknown.
@@ -165,12 +187,38 @@ def batch_size_policy(min_batch_size: int, *, at_end: str = "hold") -> Policy:
 
 
 def all_slots_ready_policy() -> Policy:
-    """Activate when every slot has a new item, with exactly one of each (zip)."""
+    """Activate when every slot has a new item, with exactly one of each (zip).
+
+    all_slots_ready_policy()
+    activates   when every slot has a new item
+    takes       the oldest item of each slot
+    holds back  what has no partner yet
+    at end      holds it as leftover
+    full slot   no matter: one item is enough
+    resume      goes on with what waits
+    explains    count(x) 1 of 1 yes; count(y) 0 of 1 no
+    picture     x    -ab---c-|          one character = 1 s, | = end
+                y    ---1-2--|
+                out  ---[a1]-[b2]--|
+                left c
+    """
     return AllSlotsReadyPolicy()
 
 
 def custom_policy(check_function: Callable[[Slots, JobState], Any]) -> Policy:
     """Activate when ``check_function(slots, job_state)`` is true, with all new items.
+
+    custom_policy(lambda slots, job_state: slots["in"].get_unconsumed_count() >= 2)
+    activates   when the check says so; it is asked when something changed
+    takes       all new items of every slot
+    holds back  everything until then
+    at end      the check is asked once more (slot.is_closed); what it declines is held
+    full slot   producers wait for the check
+    resume      the check is asked again
+    explains    <lambda>(1 in in) no
+    picture     in   -a-b--c-|          one character = 1 s, | = end
+                out  ---[ab]----|
+                left c
 
     Raises:
         TypeError: it cannot be called.

@@ -125,8 +125,12 @@ def wake_in(job_state: JobState, nanoseconds: int, keep_alive: bool = False) -> 
 
 def ask_again(job_state: JobState) -> None:
     """Have the policy asked again after the activation that it grants now, though it takes nothing."""
+    of_part = getattr(job_state, "ask_part_again", None)
+    if of_part is not None:
+        of_part()
+        return
     frame = current.get()
-    if frame is not None and frame.job_state.memory is not None:
+    if frame is not None and frame.job_state is job_state:
         frame.cell.nudge()
 
 
@@ -207,7 +211,7 @@ class Scan:
         firsts = {name: first[0] for name, slot in slots.items() if (first := slot.queue.peek_first())}
         stands = all(firsts.get(name) == mark[0] for name, mark in marks.items())
         self.is_fresh = not marks or not stands
-        self._marks: dict[str, list[int]] = {} if self.is_fresh else marks
+        self._marks: dict[str, list[int]] = {} if self.is_fresh else {name: list(mark) for name, mark in marks.items()}
         memory["scan"] = self._marks
         self._firsts = firsts
 

@@ -1,4 +1,4 @@
-"""Policies that keep the latest of a slot, and the quorum over slots.
+"""Policies that keep the latest item of a slot.
 
 Design: §4, and the catalogue of policies.
 """
@@ -9,22 +9,11 @@ from typing import Any
 
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
-from routilux.policies.core import Answer, DataSlice, Policy, Slots, new_data, take_new
+from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_new
 from routilux.policies.ground import (
-    AT_END,
-    END,
-    SECOND,
     LeafPolicy,
     Scan,
-    age_of,
-    all_closed,
-    duration,
-    oldest,
-    one_of,
-    to_ns,
     waiting,
-    wake_in,
-    whole,
 )
 from routilux.slot import Slot
 
@@ -183,46 +172,6 @@ class WithLatestPolicy(LeafPolicy):
         return bool(seen) or (not has_value and slot.queue.waiting > 0)
 
 
-@dataclass(frozen=True, repr=False)
-class QuorumPolicy(LeafPolicy):
-    """See `quorum_policy`."""
-
-    k: int
-    within_seconds: float | None = None
-    at_end: str = "hold"
-
-    asks_when_empty = False
-
-    def __post_init__(self) -> None:
-        whole(self.k, "k")
-        duration(self.within_seconds, "within_seconds", optional=True)
-        one_of(self.at_end, AT_END, "at_end")
-
-    def ask(self, slots: Slots, job_state: JobState) -> Answer:
-        """Yes when enough slots have an item, or the oldest has waited too long."""
-        present = [name for name, slot in slots.items() if slot.queue.waiting]
-        facts: Any = (("slots with an item", len(present), self.k, len(present) >= self.k),)
-        if len(present) >= self.k:
-            return self._fire(slots, present, "quorum", facts)
-        first = oldest(slots)
-        if first is None:
-            return self.no(facts)
-        if self.within_seconds is not None:
-            age = age_of(slots, first.item)
-            left = to_ns(self.within_seconds) - age
-            facts = (*facts, ("age(oldest)", age / SECOND, self.within_seconds, left <= 0))
-            if left <= 0:
-                return self._fire(slots, present, "timeout", facts)
-            wake_in(job_state, left)
-        if (self.within_seconds is not None or self.at_end == "fire") and all_closed(slots):
-            return self.yes(new_data(slots), {"reason": "end"}, (*facts, END))
-        return self.no(facts)
-
-    def _fire(self, slots: Slots, present: list[str], reason: str, facts: Any) -> Answer:
-        data = {name: take_new(slots[name], 1) for name in present}
-        return self.yes(data, {"reason": reason, "slots": present}, facts)
-
-
 def latest_policy() -> Policy:
     """Activate with the newest item only; what it overtook is dropped.
 
@@ -282,27 +231,3 @@ def with_latest_policy(primary: str) -> Policy:
         TypeError: ``primary`` is no name.
     """
     return WithLatestPolicy(primary)
-
-
-def quorum_policy(k: int, within_seconds: float | None = None, at_end: str = "hold") -> Policy:
-    """Activate when ``k`` distinct slots have an item.
-
-    quorum_policy(2)
-    activates   when 2 slots have an item; with within_seconds also when the oldest has waited so long
-    takes       the oldest item of each slot that has one
-    holds back  items of fewer slots
-    at end      holds them; delivers them with within_seconds or at_end="fire"
-    full slot   no matter: one item per slot is enough
-    resume      the timer goes on with its remaining time; overdue = activates once
-    explains    slots with an item 1 of 2 no
-    picture     x    -a----|          one character = 1 s, | = end
-                y    --1---|
-                z    ----p-|
-                out  --[a1]---|
-                left p
-
-    Raises:
-        ValueError: ``k`` below 1, a time not above 0, an unknown ``at_end``.
-        TypeError: no int, or a time that is no number.
-    """
-    return QuorumPolicy(k, within_seconds, at_end)

@@ -76,7 +76,16 @@ class TimeIntervalPolicy(Policy):
 def time_interval_policy(min_interval_seconds: float) -> Policy:
     """Activate at once the first time, then at most once per interval, with all new items.
 
-    What arrives inside an interval is delivered when it ends, without further input; at the end of input at once.
+    time_interval_policy(3)
+    activates   at once with the first item, then at most once in 3 s
+    takes       all new items of every slot
+    holds back  what arrives inside an interval, until it ends: no further input is needed
+    at end      delivers at once
+    full slot   producers wait for the end of the interval
+    resume      the interval goes on with its remaining time; overdue = activates once
+    explains    count(any slot) 2 of 1 yes; seconds since last 1.5 of 3 no
+    picture     in  -abc-d|          one character = 1 s, | = end
+                out -[a]--[bc]-([d]|)
 
     Raises:
         ValueError: the interval is negative or not finite.

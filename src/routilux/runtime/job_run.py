@@ -33,6 +33,7 @@ from routilux.runtime.activation import Activation
 from routilux.runtime.afterlife import Afterlife
 from routilux.runtime.cell import Cell
 from routilux.runtime.feeding import Feed, make_cells
+from routilux.runtime.gate import Gate
 from routilux.runtime.mode import Mode
 from routilux.runtime.plan import FlowPlan
 from routilux.runtime.ports import Dispatcher, Executor, Observer, Runnable, Timer
@@ -40,7 +41,7 @@ from routilux.runtime.ports import Dispatcher, Executor, Observer, Runnable, Tim
 logger = logging.getLogger(__name__)
 
 
-class JobRun:
+class JobRun(Gate):
     """One run of one job. Its methods are called by the runtime, by cells and by timers, from any thread."""
 
     is_live = True  # until it lets go of its job, which then has another host
@@ -61,6 +62,7 @@ class JobRun:
         rng: random.Random | None = None,
         grace_seconds: float = 5.0,
     ) -> None:
+        super().__init__(plan.definition.max_workers)
         self.job = job
         self.flow_object = flow
         self.plan = plan
@@ -74,16 +76,8 @@ class JobRun:
         self.on_over = on_over
         self.rng = rng
         self.grace_seconds = grace_seconds
-        self.lock = threading.RLock()  # guards mode, limbo, timers, waiting, closing, ending
         self.commit_lock = threading.RLock()  # held while atomic effects happen, and while a picture is taken
         self.picture_lock = threading.Lock()  # one picture at a time
-        self.rested = threading.Condition(self.lock)  # somebody waits until nothing runs
-        self.mode = Mode.FROZEN  # until it starts
-        self.is_open = False  # the mode is OPEN; an attribute, since every activation asks
-        self.work: list[None] = []
-        self.running: list[Any] = []
-        self.limbo: list[Any] = []  # at the gate, before a breakpoint, in line for a limit
-        self.starved: list[Any] = []  # in line for a permit to use a worker
         self.waiting: list[Activation] = []  # emitters that wait for room
         self.parked_tasks: dict[Activation, None] = {}  # async logics that wait for room
         self.retries: dict[Any, Timer] = {}  # each of them is work
@@ -97,8 +91,6 @@ class JobRun:
         self.door_open = False
         self.settling = False
         self.started = False
-        workers = plan.definition.max_workers
-        self.permits: list[None] | None = None if workers is None else [None] * workers
         self.cells: list[Cell] = make_cells(self, plan)
 
     # --- start ----------------------------------------------------------------------------------------------
@@ -183,75 +175,12 @@ class JobRun:
         """Draw a number from 0 to 1; reproducibly in a simulation."""
         return random.random() if self.rng is None else self.rng.random()
 
-    # --- the gate -------------------------------------------------------------------------------------------
-
-    def _set_mode(self, mode: Mode) -> None:
-        self.mode = mode
-        self.is_open = mode is Mode.OPEN
-
-    @property
-    def is_stopping(self) -> bool:
-        """Whether the run is on its way to its end, or there."""
-        return self.mode is Mode.STOPPING or self.mode is Mode.OVER
+    # --- waiting for room -----------------------------------------------------------------------------------
 
     @property
     def is_cancelled(self) -> bool:
         """Whether running logics should stop: the job was cancelled, or took too long."""
         return self.interrupting
-
-    def wait_at_gate(self, cell: Any) -> bool:
-        """Keep a cell until the gate opens; False if it is open, or the cell has something to hear."""
-        with self.lock:
-            if self.mode is Mode.OPEN or self.is_stopping or cell.inbox:
-                return False
-            self.limbo.append(cell)
-            return True
-
-    def enter_limbo(self, cell: Any) -> bool:
-        """Keep a cell until somebody releases it; False if the run is stopping, or the cell has something to hear."""
-        with self.lock:
-            if self.is_stopping or cell.inbox:
-                return False
-            self.limbo.append(cell)
-            return True
-
-    def leave_limbo(self, cell: Any) -> bool:
-        """Make a kept cell ready; False if it is not kept."""
-        with self.lock:
-            try:
-                self.limbo.remove(cell)
-            except ValueError:
-                return False
-        cell.make_ready()
-        return True
-
-    def flush_limbo(self) -> None:
-        """Make every kept cell ready, and those with something to continue."""
-        with self.lock:
-            kept = self.limbo + self.starved
-            self.limbo, self.starved = [], []
-        for cell in kept:
-            cell.make_ready()
-        for cell in self.cells:
-            if cell.flights:
-                cell.wake()
-
-    def close_gate(self, mode: Mode) -> None:
-        """Let nothing start; emitters that wait for room go on."""
-        with self.lock:
-            self._set_mode(mode)
-            self.rested.notify_all()
-        self.release_emitters()
-
-    def open_gate(self) -> None:
-        """Let things start again."""
-        with self.lock:
-            if self.is_stopping:
-                return
-            self._set_mode(Mode.OPEN)
-            self.work.append(None)
-        self.flush_limbo()
-        self.release_work()
 
     def release_emitters(self) -> None:
         """Let everything that waits for room go on."""
@@ -276,42 +205,6 @@ class JobRun:
     def lower(self, cell: Cell, slot: str) -> None:
         """Note that one of those who feed a slot has ended."""
         settling.lower(self, cell, slot)
-
-    def is_at_rest(self) -> bool:
-        """Whether nothing runs that could still take effect. Call it with the lock held."""
-        return not self.running and not any(cell.inbox for cell in self.cells)
-
-    def check_rest(self) -> None:
-        """Look whether what was waited for has come: nothing runs any more."""
-        with self.lock:
-            pausing = self.mode is Mode.PAUSED and self.job._status is ExecutionStatus.RUNNING
-            if pausing and self.is_at_rest():
-                self.job._set_status(ExecutionStatus.PAUSED)
-            self.rested.notify_all()
-        self.tell()
-
-    def take_permit(self, runnable: Any) -> bool:
-        """Take one of the job's permits to use a worker; else it waits in line."""
-        assert self.permits is not None
-        with self.lock:
-            if self.permits:
-                self.permits.pop()
-                return True
-            self.starved.append(runnable)
-            return False
-
-    def give_permit(self) -> None:
-        """Give a permit back; the next in line takes it."""
-        assert self.permits is not None
-        with self.lock:
-            self.permits.append(None)
-            if not self.starved:
-                return
-            following = self.starved.pop(0)
-        following.ready.append(None)
-        if not following.queued:
-            following.queued = True
-            self.submit(following)
 
     # --- what happened --------------------------------------------------------------------------------------
 

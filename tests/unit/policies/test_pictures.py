@@ -16,3 +16,38 @@ DRAWN = [
 @pytest.mark.parametrize(("expression", "picture"), [drawn[1:] for drawn in DRAWN], ids=[drawn[0] for drawn in DRAWN])
 def test_a_policy_does_what_its_picture_shows(expression, picture, seed):
     check_picture(eval(expression, vars(policies).copy()), picture, seed=seed)
+
+
+def test_every_policy_draws_its_picture():
+    others = {"Decision", "Policy", "first_of", "policy_from_dict"}
+    assert {drawn[0] for drawn in DRAWN} == set(policies.__all__) - others
+
+
+@pytest.mark.parametrize("name", [drawn[0] for drawn in DRAWN])
+def test_every_policy_is_documented_in_the_form_of_the_catalogue(name):
+    text = getattr(policies, name).__doc__
+    parts = ("activates", "takes", "holds back", "at end", "full slot", "resume", "explains", "picture")
+    places = [text.find(f"\n    {part} ") for part in parts]
+    assert places == sorted(places)
+    assert min(places) > 0
+
+
+AT_END = [
+    ("batch_size_policy(2, at_end='fire')", "in  abc|\nout -[ab]-([c]|)"),
+    ("rates_policy({'x': 2, 'y': 1}, at_end='fire')", "x   a-|\ny   --|\nout --([a]|)"),
+    ("weight_policy(5, int, at_end='fire')", "in  14-2|\nout -[14]--([2]|)"),
+    ("until_policy(str.isupper, at_end='fire')", "in  aBc|\nout -[aB]-([c]|)"),
+    ("sliding_policy(3, 2, at_end='fire')", "in  abcd|\nout --[abc]-([cd]|)"),
+    ("sliding_policy(3, at_end='fire')", "in  ab-|\nout ---([ab]|)"),
+    ("quorum_policy(2, at_end='fire')", "x   a-|\ny   --|\nout --([a]|)"),
+    ("absence_policy(2)", "in   |\nout  |"),
+    ("schedule_policy(every_seconds=2, misfire='all')", "in  a----|\nout --[a]-[]|"),
+    ("debounce_policy(2, edge='leading')", "in  abc---d--|\nout [a]---[bc]-[d]--|"),
+    ("throttle_policy(2, per_seconds=4, burst=1, excess='drop')", "in   (ab)-c-|\nout  [a]-[c]-|\ndrop b"),
+    ("throttle_policy(1, per_seconds=1, burst=2)", "in  (abc)-|\nout ([a][b])[c]|"),
+]
+
+
+@pytest.mark.parametrize(("expression", "picture"), AT_END, ids=[pair[0] for pair in AT_END])
+def test_what_a_policy_is_told_else_is_done(expression, picture):
+    check_picture(eval(expression, vars(policies).copy()), picture)

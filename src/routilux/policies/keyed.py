@@ -1,0 +1,200 @@
+"""A policy for each key: `Policy.by_key`.
+
+Design: §4.8, and the catalogue of policies. The memory holds, for each key, the numbers of its items, the memory of the
+policy, its timer and when it was last seen; the items stay in the slots until they are taken, out of the middle.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from routilux.definition import SlotDefinition
+from routilux.errors import BadTypeError
+from routilux.explanation import Condition
+from routilux.item_queue import ItemQueue
+from routilux.job import JobState
+from routilux.policies.core import Answer, Policy, Slots
+from routilux.policies.ground import duration, now_ns, to_ns, wake_in, whole
+from routilux.policies.parts import KEYS, PART, Draft, PartOfJob
+from routilux.slot import Slot
+
+Key = Callable[[Any], Any] | str
+
+
+@dataclass(frozen=True, repr=False)
+class ByKey(Policy):
+    """``a.by_key(key)``: as a, for the items of each key by themselves."""
+
+    inner: Policy
+    key: Key
+    max_keys: int = 10_000
+    idle_seconds: float | None = None
+
+    asks_when_empty = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.key) and not isinstance(self.key, str):
+            raise BadTypeError(f"key is a function or the name of a field, not {self.key!r}")
+        whole(self.max_keys, "max_keys")
+        duration(self.idle_seconds, "idle_seconds", optional=True)
+
+    def key_of(self, item: Any) -> Any:
+        """Give the key of an item.
+
+        Raises:
+            TypeError: it cannot be a key.
+        """
+        if callable(self.key):
+            return self.key(item)
+        return item[self.key] if isinstance(item, Mapping) else getattr(item, self.key)
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Ask for the keys that something changed for, in order, until one is ready."""
+        keys = _Keys(self, slots, job_state)
+        keys.sort_arrivals()
+        keys.forget_idle()
+        for key in keys.due():
+            answer = keys.ask_for(key)
+            if answer[0]:
+                keys.see_to_timers()
+                return answer
+        keys.see_to_timers()
+        return self.no((len(keys.entries), None))
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        """How many keys wait, or the conditions of the one that was ready."""
+        count, own = facts
+        if own is None:
+            return (Condition("keys that are ready", 0, 1, is_met=False), Condition("keys", count))
+        return (Condition(f"key {own[0]}", is_met=True, parts=self.inner.conditions(own[1])),)
+
+    def cause(self, facts: Any) -> Any:
+        """Any no is like another."""
+        return "no key"
+
+    def __repr__(self) -> str:
+        key = repr(self.key) if isinstance(self.key, str) else getattr(self.key, "__name__", repr(self.key))
+        more = "" if self.max_keys == 10_000 else f", max_keys={self.max_keys}"
+        more += "" if self.idle_seconds is None else f", idle_seconds={self.idle_seconds}"
+        return f"({self.inner!r}).by_key({key}{more})"
+
+
+class _Keys:
+    """The keys of one job, while the policy is asked."""
+
+    def __init__(self, whole: ByKey, slots: Slots, job_state: JobState) -> None:
+        self._whole = whole
+        self._slots = slots
+        self._job_state = job_state
+        self._memory = job_state.memory()
+        self.now = now_ns(job_state)
+        self.entries: dict[Any, dict[str, Any]] = self._memory.setdefault(KEYS, {})
+        self._timers: dict[Any, int] = self._memory.setdefault(f"{PART}timers", {})
+        self._dirty: dict[Any, None] = dict.fromkeys(self._memory.get("dirty", ()))
+        closed = [name for name, slot in slots.items() if slot.is_closed]
+        if closed != self._memory.get("closed", []):
+            self._memory["closed"] = closed
+            self._dirty.update(dict.fromkeys(self.entries))
+
+    def sort_arrivals(self) -> None:
+        """Note the items that were not seen yet under their keys."""
+        taken: dict[str, list[int]] = self._memory.pop("taken", None) or {}
+        for name, seqs in taken.items():
+            back = [seq for seq in seqs if name in self._slots and self._slots[name].queue.waiting_item(seq)]
+            for seq in back:
+                item = self._slots[name].queue.waiting_item(seq)
+                assert item is not None
+                self._add(name, seq, item[0])
+        seen: dict[str, int] = dict(self._memory.get("seen") or {})
+        self._memory["seen"] = seen
+        for name, slot in self._slots.items():
+            for point in slot.peek_points_since(seen.get(name, 0)):
+                self._add(name, point.seq, point.data)
+            seen[name] = slot.queue.next_seq
+
+    def _add(self, name: str, seq: int, data: Any) -> None:
+        key = self._whole.key_of(data)
+        entry = self.entries.pop(key, None) or {"items": {}, "memory": {}}
+        self.entries[key] = entry  # at the end: the first is the one that was idle longest
+        entry["at"] = self.now
+        entry["items"][name] = sorted([*entry["items"].get(name, ()), seq])
+        self._dirty[key] = None
+        while len(self.entries) > self._whole.max_keys:
+            self._drop(next(iter(self.entries)), "too many keys")
+
+    def _drop(self, key: Any, reason: str) -> None:
+        entry = self.entries.pop(key)
+        self._dirty.pop(key, None)
+        self._timers.pop(key, None)
+        for name, seqs in entry["items"].items():
+            self._slots[name].drop(seqs, reason)
+
+    def forget_idle(self) -> None:
+        """Drop what belongs to keys that were idle too long."""
+        if self._whole.idle_seconds is None:
+            return
+        limit = to_ns(self._whole.idle_seconds)
+        while self.entries:
+            key = next(iter(self.entries))
+            if self.now - self.entries[key]["at"] < limit:
+                return
+            self._drop(key, "idle key")
+
+    def due(self) -> list[Any]:
+        """Give the keys to ask for: something came, or their timer is due."""
+        self._dirty.update(dict.fromkeys(key for key, due in self._timers.items() if due <= self.now))
+        return [key for key in self._dirty if key in self.entries]
+
+    def ask_for(self, key: Any) -> Answer:
+        """Ask the policy about the items of one key."""
+        entry = self.entries[key]
+        own = {name: self._own_slot(name, entry["items"].get(name, [])) for name in self._slots}
+        view = PartOfJob(self._job_state, entry["memory"])
+        draft = Draft(own)
+        answer = self._whole.inner.ask(own, cast(JobState, view))
+        self._timers.pop(key, None)
+        if not answer[0] and view.wake is not None:
+            self._timers[key] = self.now + view.wake[0]
+        taken = {name: sorted(seqs) for name, seqs in draft.taken().items() if seqs} if answer[0] else {}
+        for name, slot in own.items():
+            waits = [seq for seq in entry["items"].get(name, ()) if slot.queue.waiting_item(seq) is not None]
+            self._drop_with(name, slot, entry["items"].get(name, []), waits, taken.get(name, []))
+            if answer[0]:
+                entry["items"][name] = waits
+        draft.close(keep=answer[0])
+        if not answer[0]:
+            self._dirty.pop(key, None)
+            return answer
+        for name, seqs in taken.items():
+            self._slots[name].consume_points(seqs)
+        self._memory["taken"] = taken
+        if not any(entry["items"].values()) and not entry["memory"]:
+            del self.entries[key]
+        return True, answer[1], {"key": key, "message": answer[2]}, (len(self.entries), (repr(key), answer[3]))
+
+    def _drop_with(self, name: str, slot: Slot, had: list[int], waits: list[int], taken: list[int]) -> None:
+        """Drop what the policy dropped, for the same reasons."""
+        gone = sorted(set(had).difference(waits, taken))
+        held = set(slot.queue.lent or ())
+        gone = [seq for seq in gone if seq not in held]
+        reasons = list(slot.queue.drops or {})
+        if gone and reasons:
+            self._slots[name].drop(gone, reasons[0])
+
+    def _own_slot(self, name: str, seqs: list[int]) -> Slot:
+        queue = self._slots[name].queue
+        pairs = [(seq, item) for seq in seqs if (item := queue.waiting_item(seq)) is not None]
+        own = ItemQueue(SlotDefinition(name, None), queue.routine_id, queue.clock, shared=True)
+        own.refill(waiting=pairs, done=[], next_seq=queue.next_seq, limit=1)
+        own.is_closed = queue.is_closed
+        return Slot.within(own)
+
+    def see_to_timers(self) -> None:
+        """Remember which keys are to be asked for, and wake for the first that is due."""
+        self._memory["dirty"] = [key for key in self._dirty if key in self.entries]
+        dues = list(self._timers.values())
+        if self._whole.idle_seconds is not None and self.entries:
+            first = next(iter(self.entries.values()))
+            dues.append(first["at"] + to_ns(self._whole.idle_seconds))
+        if dues:
+            wake_in(self._job_state, min(dues) - self.now)

@@ -1,0 +1,185 @@
+"""Policies compose, and every part keeps its memory and timer. Design: §4.8."""
+
+import pytest
+
+from routilux import Flow, JobState, Routine, Slot
+from routilux.policies import (
+    absence_policy,
+    all_slots_ready_policy,
+    batch_size_policy,
+    combine_latest_policy,
+    count_or_timeout_policy,
+    custom_policy,
+    debounce_policy,
+    each_item_policy,
+    first_of,
+    immediate_policy,
+    latest_policy,
+    manual_policy,
+    policy_from_dict,
+    quorum_policy,
+    rates_policy,
+    schedule_policy,
+    session_policy,
+    sliding_policy,
+    throttle_policy,
+    time_interval_policy,
+    until_policy,
+    weight_policy,
+    with_latest_policy,
+)
+from routilux.testing import ManualClock, SimRuntime, check_picture
+
+FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower}
+PLAIN = [
+    absence_policy(3),
+    all_slots_ready_policy(),
+    batch_size_policy(2),
+    batch_size_policy(2, at_end="fire"),
+    combine_latest_policy(),
+    combine_latest_policy(["x"]),
+    count_or_timeout_policy(3, 5),
+    count_or_timeout_policy(3, 5, start="last_activation"),
+    custom_policy(bool),
+    debounce_policy(2, 6),
+    each_item_policy(),
+    immediate_policy(),
+    latest_policy(),
+    manual_policy(),
+    quorum_policy(2, 5),
+    rates_policy({"x": 2, "y": 1}),
+    schedule_policy(every_seconds=3),
+    schedule_policy("0 6 * * *", misfire="all"),
+    session_policy(2),
+    sliding_policy(3, 2),
+    throttle_policy(2, 1, excess="drop"),
+    time_interval_policy(3),
+    until_policy(str.isupper, max_items=3),
+    weight_policy(5, int),
+    with_latest_policy("x"),
+]
+COMPOSED = [
+    batch_size_policy(2) & time_interval_policy(3),
+    batch_size_policy(2) | debounce_policy(3) | manual_policy(),
+    (batch_size_policy(2) | debounce_policy(3)) & each_item_policy(),
+    batch_size_policy(2).unless(quorum_policy(2)),
+    batch_size_policy(2).within(4, on_timeout="drop"),
+    batch_size_policy(2).times(3),
+    batch_size_policy(2).once().labelled("the first two"),
+    batch_size_policy(2).by_key(str.lower, max_keys=5, idle_seconds=60),
+    batch_size_policy(2).by_key("customer"),
+]
+ALL = PLAIN + COMPOSED
+
+
+@pytest.mark.parametrize("policy", ALL, ids=repr)
+def test_a_policy_is_the_same_after_its_way_through_plain_data(policy):
+    again = policy_from_dict(policy.to_dict(), functions=FUNCTIONS)
+    assert (again, repr(again), hash(again), again.to_dict()) == (policy, repr(policy), hash(policy), policy.to_dict())
+
+
+def test_policies_of_different_parameters_differ():
+    assert len({repr(policy) for policy in ALL}) == len(ALL)
+    assert all(a != b for i, a in enumerate(ALL) for b in ALL[i + 1 :])
+
+
+@pytest.mark.parametrize("data", [{"policy": "nonsense"}, {"policy": "batch_size_policy", "size": 2}, {}])
+def test_data_that_is_no_policy_is_refused(data):
+    with pytest.raises(ValueError, match=r"policy|made of"):
+        policy_from_dict(data)
+
+
+def test_a_function_of_a_policy_must_be_given():
+    with pytest.raises(ValueError, match="functions="):
+        policy_from_dict(weight_policy(5, int).to_dict())
+
+
+@pytest.mark.parametrize("build", [lambda: batch_size_policy(2) & 3, first_of, lambda: first_of(len)])
+def test_only_policies_compose(build):
+    with pytest.raises(TypeError):
+        build()
+
+
+def test_schedules_follow_the_calendar():
+    # 12:00:00 is the start: ticks at each full minute
+    check_picture(schedule_policy("* * * * *"), "in  -a" + "-" * 59 + "b|\nout " + "-" * 60 + "[a]-([b]|)")
+
+
+@pytest.mark.parametrize(
+    ("policy", "picture"),
+    [
+        (batch_size_policy(2) & time_interval_policy(4), "in  ab-cd-e---|\nout -[ab]---[cd]----|\nleft e"),
+        (batch_size_policy(3) | debounce_policy(3), "in  ab---cdef-|\nout ----[ab]--[cde]--([f]|)"),
+        (batch_size_policy(1).unless(batch_size_policy(2)), "in  a-(bc)-|\nout [a]---|\nleft bc"),
+        (batch_size_policy(3).within(3), "in  -ab-----c|\nout ----[ab]----([c]|)"),
+        (batch_size_policy(3).within(3, "drop"), "in   -a-b-----|\nout  ---------|\ndrop ----a-b"),
+        (batch_size_policy(2).times(2), "in   ab-cd-ef|\nout  -[ab]--[cd]---|\ndrop ------ef"),
+        (each_item_policy().once(), "in   ab|\nout  [a]-|\ndrop -b"),
+        (batch_size_policy(2).by_key(str.lower), "in   abA-cB-|\nout  --[aA]--[bB]-|\nleft c"),
+        (batch_size_policy(2).by_key(str.lower) & time_interval_policy(3), "in  aA-bBc|\nout -[aA]--[bB]--|\nleft c"),
+        (debounce_policy(2).by_key(str.lower), "in  ab-A---|\nout --[a][b]-[A]-|"),
+        (sliding_policy(2) & each_item_policy(), "in  abc|\nout -[ab][bc]|"),
+        (schedule_policy(every_seconds=2) & batch_size_policy(2), "in  a--b---|\nout ---[ab]---|"),
+        (schedule_policy(every_seconds=3) | batch_size_policy(2), "in  ab-c--|\nout -[ab]-[]--([c]|)"),
+        (throttle_policy(1, 2).labelled("slowly"), "in  (ab)-|\nout [a]-([b]|)"),
+        (combine_latest_policy(["x"]), "x   a-b-|\ny   -1-2|\nout -[a1][b1]-|\nleft 2"),
+        (quorum_policy(2, within_seconds=2), "x   a---|\ny   ----|\nout --[a]-|"),
+        (weight_policy(9, int, within_seconds=2), "in  12--3|\nout --[12]--([3]|)"),
+        (until_policy(str.isupper, include=False, max_items=2), "in   abcX-X|\nout  -[ab]-[c]--|\ndrop ---X-X"),
+        (count_or_timeout_policy(2, 3, start="last_activation"), "in  a---b--|\nout ---[a]--[b]|"),
+    ],
+)
+def test_a_composed_policy_does_what_its_picture_shows(policy, picture):
+    check_picture(policy, picture)
+
+
+def test_composed_policies_can_be_called_by_hand():
+    clock = ManualClock()
+    job = JobState("f", clock=clock)
+    job.current_routine_id = "t"
+    slots = {"in": Slot("in", clock=clock)}
+    policy = batch_size_policy(2) & each_item_policy()
+    slots["in"].enqueue(1)
+    assert not policy(slots, job).should_activate
+    assert slots["in"].peek_all_new() == [1]
+    slots["in"].enqueue(2)
+    slots["in"].enqueue(3)
+    assert policy(slots, job).data_slice == {"in": [1, 2]}
+    assert slots["in"].peek_all_new() == [3]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (sliding_policy(3), ["abc", "bcd", "cde", "def"]),
+        (combine_latest_policy(), list("abcdef")),
+        (each_item_policy().times(3), list("abc")),
+        (batch_size_policy(2).by_key(str.isalpha), ["ab", "cd", "ef"]),
+        (batch_size_policy(2) | debounce_policy(9), ["ab", "cd", "ef"]),
+        (sliding_policy(2, 2) & batch_size_policy(2), ["ab", "cd", "ef"]),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_what_a_failed_activation_put_back_is_delivered_again_the_same(policy, expected, failing):
+    calls = []
+
+    def logic(items, job_state):
+        calls.append("".join(items))
+        if len(calls) == failing + 1:
+            raise ValueError("bad luck")
+        job_state.append_shared_data("seen", "".join(items))
+
+    flow = Flow("f", on_leftover="ok").add_routine(Routine("t").set_activation_policy(policy).set_logic(logic), "t")
+    sim = SimRuntime()
+    job = sim.exec(flow, inputs={"t": {"items": list("abcdef")}})
+    assert sim.wait_for_job(job.job_id)
+    assert (job.status, calls[failing]) == ("failed", expected[failing])
+    clock = ManualClock()
+    again = JobState.deserialize(job.serialize(), clock=clock)
+    second = SimRuntime(clock=clock)
+    second.exec(flow, again)
+    assert second.wait_for_job(again.job_id)
+    assert again.get_shared_data("seen") == expected
+    for runtime in (sim, second):
+        runtime.shutdown(wait=False)
