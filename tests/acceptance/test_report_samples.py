@@ -13,11 +13,11 @@ from routilux import Flow, FlowRegistry, JobState, Routine, Runtime, Slot, flow_
 from routilux.testing import SimRuntime
 
 
-def process(customer_calls: list, boss_calls: list) -> list:
+def process(customer_calls: list, boss_calls: list) -> list:  # type: ignore[type-arg]
     return [*customer_calls, *boss_calls]
 
 
-def process_batch(customer_calls: list, boss_calls: list) -> dict:
+def process_batch(customer_calls: list, boss_calls: list) -> dict:  # type: ignore[type-arg]
     return {"batch": [*customer_calls, *boss_calls]}
 
 
@@ -43,19 +43,19 @@ def calls_flow(routine: Routine) -> Flow:
 # --- §1.2: state in policy and logic ------------------------------------------------------------------------
 
 
-def test_section_1_2_policy_and_logic_keep_their_state_in_the_job():
-    def my_activation_policy(slots: dict[str, Slot], job_state: JobState):
+def test_section_1_2_policy_and_logic_keep_their_state_in_the_job() -> None:
+    def my_activation_policy(slots: dict[str, Slot], job_state: JobState) -> Any:
         routine_id = job_state.current_routine_id
-        last_activation = job_state.get_routine_state(routine_id, "last_activation_time")
+        last_activation = job_state.get_routine_state(routine_id, "last_activation_time")  # type: ignore[arg-type]
         job_state.get_shared_data("config")
         should_activate = last_activation is None and any(slot.get_unconsumed_count() for slot in slots.values())
         if should_activate:
             data_slice = {name: slot.consume_all_new() for name, slot in slots.items()}
-            job_state.update_routine_state(routine_id, {"last_activation_time": time.time()})
+            job_state.update_routine_state(routine_id, {"last_activation_time": time.time()})  # type: ignore[arg-type]
             return True, data_slice, "policy_message"
         return False, {}, None
 
-    def my_logic(customer_calls, boss_calls, policy_message, job_state):
+    def my_logic(customer_calls: Any, boss_calls: Any, policy_message: Any, job_state: Any) -> None:
         routine_id = job_state.current_routine_id
         processing_count = job_state.get_routine_state(routine_id, "processing_count", 0)
         result = process(customer_calls, boss_calls)
@@ -91,13 +91,13 @@ def activation_policy(slots: dict[str, Slot], job_state: JobState) -> tuple[bool
     return True, data_slice, policy_message
 
 
-def test_section_2_1_policy_says_when_and_logic_says_what():
-    def logic(*slot_data_lists, policy_message: Any = None, job_state: JobState = None):
+def test_section_2_1_policy_says_when_and_logic_says_what() -> None:
+    def logic(*slot_data_lists: Any, policy_message: Any = None, job_state: JobState = None) -> None:  # type: ignore[assignment]
         customer_calls, boss_calls = slot_data_lists
         if policy_message and policy_message.get("reason") == "batch_ready":
             result = process_batch(customer_calls, boss_calls)
         else:
-            result = process(customer_calls, boss_calls)
+            result = process(customer_calls, boss_calls)  # type: ignore[assignment]
         routine.emit("output", result=result)
 
     routine = Routine.create("calls", activation_policy, logic)
@@ -110,11 +110,11 @@ def test_section_2_1_policy_says_when_and_logic_says_what():
 
 
 @pytest.fixture
-def demo_flow():
-    def logic_a():
+def demo_flow() -> Any:
+    def logic_a() -> None:
         routine_a.emit("output", "hello")
 
-    def logic_b(input, job_state):  # noqa: A002 - the report's name
+    def logic_b(input: Any, job_state: Any) -> None:  # noqa: A002 - the report's name
         job_state.set_result(input)
 
     demo_flow = Flow("my_flow")
@@ -127,17 +127,17 @@ def demo_flow():
     return demo_flow
 
 
-def test_section_4_1_a_registered_flow_is_fired_up_by_its_name(demo_flow):
+def test_section_4_1_a_registered_flow_is_fired_up_by_its_name(demo_flow: Any) -> None:
     flow_registry.register("my_flow", demo_flow)
     try:
         assert FlowRegistry.get_instance().get("my_flow") is demo_flow
         assert "my_flow" in flow_registry.list_all()
         with pytest.raises(ValueError, match="my_flow"):
-            flow_registry.register("my_flow", demo_flow)
+            flow_registry.register("my_flow", demo_flow)  # type: ignore[arg-type]
         with Runtime(thread_pool_size=2) as runtime:
             job_state = runtime.exec("my_flow")
             assert runtime.wait_for_job(job_state.job_id, timeout=10)
-        assert (job_state.result, demo_flow.routine("a").config("key")) == (["hello"], "val")
+        assert (job_state.result, demo_flow.routine("a").config("key")) == (["hello"], "val")  # type: ignore[union-attr]
     finally:
         assert flow_registry.unregister("my_flow")
 
@@ -145,10 +145,10 @@ def test_section_4_1_a_registered_flow_is_fired_up_by_its_name(demo_flow):
 # --- §9.3: the policies, hand-written -----------------------------------------------------------------------
 
 
-def time_interval_policy(min_interval_seconds: float):
-    last_activation = {}
+def time_interval_policy(min_interval_seconds: float) -> Any:
+    last_activation = {}  # type: ignore[var-annotated]
 
-    def policy(slots: dict[str, Slot], job_state: JobState):
+    def policy(slots: dict[str, Slot], job_state: JobState) -> Any:
         routine_id = job_state.current_routine_id
         now = time.time()
         if routine_id in last_activation:  # noqa: SIM102 - as the report writes it
@@ -164,8 +164,8 @@ def time_interval_policy(min_interval_seconds: float):
     return policy
 
 
-def batch_size_policy(min_batch_size: int):
-    def policy(slots: dict[str, Slot], job_state: JobState):
+def batch_size_policy(min_batch_size: int) -> Any:
+    def policy(slots: dict[str, Slot], job_state: JobState) -> Any:
         for slot_name, slot in slots.items():  # noqa: B007 - as the report writes it
             if slot.get_unconsumed_count() < min_batch_size:
                 return False, {}, None
@@ -178,8 +178,8 @@ def batch_size_policy(min_batch_size: int):
     return policy
 
 
-def all_slots_ready_policy():
-    def policy(slots: dict[str, Slot], job_state: JobState):
+def all_slots_ready_policy() -> Any:
+    def policy(slots: dict[str, Slot], job_state: JobState) -> Any:
         for slot_name, slot in slots.items():  # noqa: B007 - as the report writes it
             if slot.get_unconsumed_count() == 0:
                 return False, {}, None
@@ -192,10 +192,10 @@ def all_slots_ready_policy():
     return policy
 
 
-def noting(policy) -> Flow:
+def noting(policy: Any) -> Flow:
     """Make a flow whose routine notes its calls under this policy."""
 
-    def logic(customer_calls, boss_calls, policy_message, job_state):
+    def logic(customer_calls: Any, boss_calls: Any, policy_message: Any, job_state: Any) -> None:
         job_state.append_shared_data("calls", (customer_calls, boss_calls, policy_message["reason"]))
 
     flow = Flow("noting", on_leftover="ok")
@@ -203,23 +203,23 @@ def noting(policy) -> Flow:
     return flow
 
 
-def test_section_9_3_batch_size_policy_takes_exactly_its_number():
+def test_section_9_3_batch_size_policy_takes_exactly_its_number() -> None:
     job = run(noting(batch_size_policy(2)), customer_calls=[1, 2, 3, 4, 5], boss_calls=["a", "b", "c"])
     assert job.get_shared_data("calls") == [([1, 2], ["a", "b"], "batch_ready")]
     assert {(left.slot, left.count) for left in job.leftovers} == {("customer_calls", 3), ("boss_calls", 1)}
 
 
-def test_section_9_3_all_slots_ready_policy_pairs():
+def test_section_9_3_all_slots_ready_policy_pairs() -> None:
     job = run(noting(all_slots_ready_policy()), customer_calls=[1, 2, 3], boss_calls=["a", "b"])
     assert job.get_shared_data("calls") == [([1], ["a"], "all_slots_ready"), ([2], ["b"], "all_slots_ready")]
 
 
-def test_section_9_3_time_interval_policy_activates_once_within_its_interval():
+def test_section_9_3_time_interval_policy_activates_once_within_its_interval() -> None:
     job = run(noting(time_interval_policy(3600)), customer_calls=[1, 2], boss_calls=["a"])
     assert job.get_shared_data("calls") == [([1, 2], ["a"], "time_interval_met")]
 
 
-def test_section_9_3_time_interval_policy_without_interval_delivers_all():
+def test_section_9_3_time_interval_policy_without_interval_delivers_all() -> None:
     job = run(noting(time_interval_policy(0)), customer_calls=[1, 2], boss_calls=["a"])
     assert not job.leftovers
 
@@ -227,8 +227,8 @@ def test_section_9_3_time_interval_policy_without_interval_delivers_all():
 # --- §9.7: helper methods -----------------------------------------------------------------------------------
 
 
-def test_section_9_7_helpers_find_their_routine():
-    def my_logic(customer_calls, boss_calls, policy_message, job_state, routine):
+def test_section_9_7_helpers_find_their_routine() -> None:
+    def my_logic(customer_calls: Any, boss_calls: Any, policy_message: Any, job_state: Any, routine: Any) -> None:
         processing_count = routine.get_state(job_state, "processing_count", 0)
         result = process(customer_calls, boss_calls)
         routine.update_state(job_state, {"processing_count": processing_count + 1, "last_result": result})
@@ -252,8 +252,8 @@ def test_section_9_7_helpers_find_their_routine():
 # --- stories ------------------------------------------------------------------------------------------------
 
 
-def test_triage_with_two_slots_from_its_signature_alone():
-    def triage(customer_calls, boss_calls, *, job_state, routine):
+def test_triage_with_two_slots_from_its_signature_alone() -> None:
+    def triage(customer_calls: Any, boss_calls: Any, *, job_state: Any, routine: Any) -> None:
         for call in boss_calls + customer_calls:
             routine.emit("output", call)
 
@@ -261,7 +261,7 @@ def test_triage_with_two_slots_from_its_signature_alone():
     assert run(flow, boss_calls=["boss"], customer_calls=["c1", "c2"]).result == ["boss", "c1", "c2"]
 
 
-def test_an_order_waits_for_its_payment_and_says_so_until_it_comes():
+def test_an_order_waits_for_its_payment_and_says_so_until_it_comes() -> None:
     ship = Routine("ship").add_slot("orders").add_slot("payments")
     ship.set_activation_policy(routilux.all_slots_ready_policy())
     ship.set_logic(lambda orders, payments, job_state: job_state.append_shared_data("shipped", (orders, payments)))

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,13 @@ LIMIT = 60
 
 
 @pytest.fixture
-def together():
+def together() -> Any:
     """Run functions on threads that start at one moment; re-raise what they raise."""
 
-    def start(*functions):
+    def start(*functions: Any) -> None:
         barrier, problems = threading.Barrier(len(functions)), []
 
-        def guarded(function):
+        def guarded(function: Any) -> None:
             barrier.wait(LIMIT)
             try:
                 function()
@@ -50,11 +51,13 @@ def together():
 
 @pytest.mark.parametrize("way", ["one", "all", "points", "middle"])
 @pytest.mark.parametrize("length", [10, 1000, None])
-def test_twenty_threads_enqueue_while_twenty_consume_and_each_item_is_taken_once(together, way, length):  # B8
+def test_twenty_threads_enqueue_while_twenty_consume_and_each_item_is_taken_once(
+    together: Any, way: Any, length: Any
+) -> None:  # B8
     slot, taken, left = Slot("in", length), [], threading.Event()
     per_thread = 500
 
-    def produce(number):
+    def produce(number: Any) -> None:
         for index in range(per_thread):
             while True:
                 try:
@@ -63,7 +66,7 @@ def test_twenty_threads_enqueue_while_twenty_consume_and_each_item_is_taken_once
                 except SlotQueueFullError:
                     time.sleep(0)
 
-    def consume():
+    def consume() -> None:
         mine = []
         while not left.is_set():
             match way:
@@ -94,20 +97,20 @@ def test_twenty_threads_enqueue_while_twenty_consume_and_each_item_is_taken_once
     assert slot.get_unconsumed_count() == 0
 
 
-def test_items_of_one_thread_keep_their_order(together):  # B8
+def test_items_of_one_thread_keep_their_order(together: Any) -> None:  # B8
     slot = Slot("in", None)
-    together(*(lambda n=n: [slot.enqueue((n, index)) for index in range(500)] for n in range(20)))
+    together(*(lambda n=n: [slot.enqueue((n, index)) for index in range(500)] for n in range(20)))  # type: ignore[func-returns-value]
     for number in range(20):
         assert [index for n, index in slot.peek_all_new() if n == number] == list(range(500))
 
 
-def relay(items, routine):
+def relay(items: Any, routine: Any) -> None:
     for item in items:
         routine.emit("out", item)
 
 
 @pytest.mark.parametrize("threads", [1, 10])
-def test_a_chain_of_a_thousand_routines_runs_with_any_number_of_threads(threads):  # B22
+def test_a_chain_of_a_thousand_routines_runs_with_any_number_of_threads(threads: Any) -> None:  # B22
     flow = Flow("chain").add_routine(
         Routine("r0").set_logic(lambda routine: [routine.emit("out", n) for n in range(5)] and None)
     )
@@ -127,8 +130,8 @@ def test_a_chain_of_a_thousand_routines_runs_with_any_number_of_threads(threads)
 
 
 @pytest.mark.parametrize("threads", [1, 10])
-def test_a_cycle_of_many_rounds_ends_with_any_number_of_threads(threads):  # B22
-    def count_down(items, routine):
+def test_a_cycle_of_many_rounds_ends_with_any_number_of_threads(threads: Any) -> None:  # B22
+    def count_down(items: Any, routine: Any) -> None:
         for item in items:
             if item:
                 routine.emit("out", item - 1)
@@ -144,19 +147,19 @@ def test_a_cycle_of_many_rounds_ends_with_any_number_of_threads(threads):  # B22
     assert (job.status, bool(job.leftovers), job.drops) == ("completed", False, {})
 
 
-def summing_flow(registry, name):
+def summing_flow(registry: Any, name: Any) -> None:
     total = Routine("total").set_logic(
         lambda items, job_state: job_state.mutate_shared_data("sum", lambda old: old + sum(items), 0)
     )
     registry.register(name, Flow(name, on_leftover="ok").add_routine(total))
 
 
-def test_many_threads_exec_post_register_and_cancel_at_once(together):  # B40
+def test_many_threads_exec_post_register_and_cancel_at_once(together: Any) -> None:  # B40
     registry, before = FlowRegistry(), threading.active_count()
     with Runtime(8, registry=registry) as runtime:
         done, cancelled, refused = [], [], []
 
-        def work(number):
+        def work(number: Any) -> None:
             for index in range(20):
                 name = f"flow-{number}-{index}"
                 summing_flow(registry, name)
@@ -188,8 +191,8 @@ def test_many_threads_exec_post_register_and_cancel_at_once(together):  # B40
     assert threading.active_count() <= before
 
 
-def test_many_threads_post_to_one_small_slot_while_a_source_fills_it(together):  # B40
-    def emit(routine):
+def test_many_threads_post_to_one_small_slot_while_a_source_fills_it(together: Any) -> None:  # B40
+    def emit(routine: Any) -> None:
         for number in range(2000):
             routine.emit("out", ("source", number))
 
@@ -200,7 +203,7 @@ def test_many_threads_post_to_one_small_slot_while_a_source_fills_it(together): 
         job = runtime.exec(flow, keep_open=True)
         together(
             *(
-                lambda n=n: [runtime.post(job.job_id, "t", "items", (n, i), timeout=LIMIT) for i in range(50)]
+                lambda n=n: [runtime.post(job.job_id, "t", "items", (n, i), timeout=LIMIT) for i in range(50)]  # type: ignore[func-returns-value]
                 for n in range(10)
             )
         )
@@ -212,7 +215,7 @@ def test_many_threads_post_to_one_small_slot_while_a_source_fills_it(together): 
         assert [number for name, number in seen if name == producer] == list(range(count))
 
 
-def test_a_sync_logic_that_returns_its_emission_starts_no_loop_thread():
+def test_a_sync_logic_that_returns_its_emission_starts_no_loop_thread() -> None:
     flow = Flow("f").add_routine(Routine("s").set_logic(lambda routine: routine.emit("out", 1)))
     flow.add_routine(Routine("t").set_logic(lambda items: None)).connect("s", "out", "t", "items")
     before = threading.active_count()

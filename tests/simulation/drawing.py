@@ -207,7 +207,8 @@ def _draw_inputs(rng: random.Random, steps: tuple[StepPlan, ...]) -> dict[str, d
 
 
 CALM_MOVES = ("steps",) * 5 + ("idle", "advance", "post", "post", "post")
-MOVES = CALM_MOVES + (
+MOVES = (
+    *CALM_MOVES,
     "steps",
     "steps",
     "idle",

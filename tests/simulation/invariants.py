@@ -119,7 +119,7 @@ class Watch(Observer):
         self.books = books
 
     def on_activation_started(self, job_state: Any, routine_id: str, *facts: Any) -> None:
-        activation_id, attempt, items = facts
+        activation_id, _attempt, items = facts
         books = self.books[job_state.job_id]
         books.seqs[activation_id] = {slot: list(seqs) for slot, seqs in items.items()}
         under_way = books.under_way.setdefault(routine_id, set())
@@ -381,7 +381,7 @@ def _check_items(books: Books, run: Any, outcome: Outcome) -> None:
         for uid in uids:
             fate(uid, routine_id, slot_name, "unwanted")
     for copy, found in fates.items():
-        if len(found) > 1 or copy not in wanted and copy not in maybe:
+        if len(found) > 1 or (copy not in wanted and copy not in maybe):
             books.problem(f"{copy} is {found}, {'known' if copy in wanted else 'never sent'}")
     _check_drops(books, job, outcome, [copy for copy in wanted if copy not in fates], skipped)
 

@@ -9,7 +9,7 @@ from routilux.testing import SimRuntime
 
 
 @pytest.fixture
-def sim():
+def sim() -> Any:
     """A runtime on one thread with a clock that stands still."""
     runtime = SimRuntime(seed=1)
     yield runtime
@@ -17,11 +17,11 @@ def sim():
 
 
 @pytest.fixture
-def source():
+def source() -> Any:
     """Make a routine that emits these values on "out"."""
 
     def make(*values: Any, name: str = "source", **options: Any) -> Routine:
-        def emit_all(routine):
+        def emit_all(routine: Any) -> None:
             for value in values:
                 routine.emit("out", value)
 
@@ -31,7 +31,7 @@ def source():
 
 
 @pytest.fixture
-def sink():
+def sink() -> Any:
     """Make a routine that notes each call's lists under "seen" in the shared data."""
 
     def make(*slots: str, name: str = "sink", policy: Any = None, key: str = "seen", **limits: Any) -> Routine:
@@ -44,7 +44,7 @@ def sink():
 
 
 @pytest.fixture
-def wire():
+def wire() -> Any:
     """Make a flow of routines by id, and of arrows such as ``a.out > b.items``."""
 
     def make(routines: dict[str, Routine], *arrows: str, **options: Any) -> Flow:
@@ -60,10 +60,10 @@ def wire():
 
 
 @pytest.fixture
-def run(sim):
+def run(sim: Any) -> Any:
     """Run a flow to its end, moving the clock from timer to timer, and give the job."""
 
-    def make(flow: Flow, **options: Any):
+    def make(flow: Flow, **options: Any) -> Any:
         job = sim.exec(flow, **options)
         assert sim.wait_for_job(job.job_id, 1e6), job.status
         return job

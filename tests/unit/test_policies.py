@@ -5,6 +5,7 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,20 +31,20 @@ from routilux import (
 from routilux.testing import ManualClock, Recorder, SimRuntime
 
 
-def seen(job, key="seen"):
+def seen(job: Any, key: Any = "seen") -> Any:
     return job.get_shared_data(key, [])
 
 
 @pytest.fixture
-def opened(sim, wire, sink):
+def opened(sim: Any, wire: Any, sink: Any) -> Any:
     """Start a job of one sink with this policy, kept open; gives the job and a function that posts and runs."""
 
-    def make(policy, *slots, **limits):
+    def make(policy: Any, *slots: Any, **limits: Any) -> Any:
         flow = wire({"t": sink(*slots, policy=policy, **limits)}, on_leftover="ok")
         job = sim.exec(flow, keep_open=True)
         sim.run_until_idle()
 
-        def post(*values, slot=slots[0] if slots else "items"):
+        def post(*values: Any, slot: Any = slots[0] if slots else "items") -> None:
             for value in values:
                 sim.post(job.job_id, "t", slot, value)
             sim.run_until_idle()
@@ -57,7 +58,9 @@ def opened(sim, wire, sink):
 
 
 @pytest.mark.parametrize("policy", [None, immediate_policy()], ids=str)
-def test_no_policy_activates_at_once_with_all_new_items_of_every_slot(sim, opened, policy):  # B11
+def test_no_policy_activates_at_once_with_all_new_items_of_every_slot(
+    sim: Any, opened: Any, policy: Any
+) -> None:  # B11
     job, post = opened(policy, "a", "b")
     for slot in "ab":
         for number in range(2):
@@ -67,7 +70,7 @@ def test_no_policy_activates_at_once_with_all_new_items_of_every_slot(sim, opene
     assert seen(job) == [[["a0", "a1"], ["b0", "b1"]], [["later"], []]]
 
 
-def test_batch_takes_exactly_n_of_each_and_leaves_the_rest(opened):  # B12
+def test_batch_takes_exactly_n_of_each_and_leaves_the_rest(opened: Any) -> None:  # B12
     job, post = opened(batch_size_policy(2), "a", "b")
     post(1, 2, 3, 4, 5)
     assert seen(job) == []
@@ -76,20 +79,20 @@ def test_batch_takes_exactly_n_of_each_and_leaves_the_rest(opened):  # B12
     assert [job.slots("t")[slot].peek_all_new() for slot in "ab"] == [[3, 4, 5], ["z"]]
 
 
-def test_batch_activates_again_and_again_while_there_is_enough(opened):  # B12
+def test_batch_activates_again_and_again_while_there_is_enough(opened: Any) -> None:  # B12
     job, post = opened(batch_size_policy(2))
     post(*range(7))
     assert seen(job) == [[[0, 1]], [[2, 3]], [[4, 5]]]
 
 
-def test_a_batch_holds_at_the_end_unless_told_to_fire(run, wire, source, sink):
+def test_a_batch_holds_at_the_end_unless_told_to_fire(run: Any, wire: Any, source: Any, sink: Any) -> None:
     for at_end, expected, left in (("hold", [[[0, 1]]], 1), ("fire", [[[0, 1]], [[2]]], 0)):
         target = sink(policy=batch_size_policy(2, at_end=at_end))
         job = run(wire({"s": source(0, 1, 2), "t": target}, "s.out > t.items"))
         assert (seen(job), job.leftovers.item_count) == (expected, left)
 
 
-def test_all_slots_ready_pairs_the_surplus_later(opened):  # B13
+def test_all_slots_ready_pairs_the_surplus_later(opened: Any) -> None:  # B13
     job, post = opened(all_slots_ready_policy(), "a", "b")
     post(1, 2, 3)
     post("x", slot="b")
@@ -98,7 +101,7 @@ def test_all_slots_ready_pairs_the_surplus_later(opened):  # B13
     assert seen(job) == [[[1], ["x"]], [[2], ["y"]], [[3], ["z"]]]
 
 
-def test_custom_takes_all_when_its_check_says_so(opened):
+def test_custom_takes_all_when_its_check_says_so(opened: Any) -> None:
     job, post = opened(custom_policy(lambda slots, job_state: slots["items"].get_unconsumed_count() >= 3))
     post(1, 2)
     post(3, 4)
@@ -106,8 +109,8 @@ def test_custom_takes_all_when_its_check_says_so(opened):
     assert [item for lists in seen(job) for item in lists[0]] == [1, 2, 3, 4]
 
 
-def test_custom_with_a_check_that_reads_the_job(sim, opened):
-    def check(slots, job_state):
+def test_custom_with_a_check_that_reads_the_job(sim: Any, opened: Any) -> None:
+    def check(slots: Any, job_state: Any) -> Any:
         return job_state.get_shared_data("go", False) and slots["items"].get_unconsumed_count()
 
     job, post = opened(custom_policy(check))
@@ -117,7 +120,7 @@ def test_custom_with_a_check_that_reads_the_job(sim, opened):
     assert seen(job) == [[[1, 2]]]
 
 
-def test_an_interval_delivers_what_arrived_inside_when_it_ends_without_new_input(sim, opened):  # B15
+def test_an_interval_delivers_what_arrived_inside_when_it_ends_without_new_input(sim: Any, opened: Any) -> None:  # B15
     job, post = opened(time_interval_policy(10))
     post("first")
     post("second")
@@ -127,7 +130,7 @@ def test_an_interval_delivers_what_arrived_inside_when_it_ends_without_new_input
     assert seen(job) == [[["first"]], [["second"]]]
 
 
-def test_an_interval_starts_again_after_each_activation(sim, opened):  # B15
+def test_an_interval_starts_again_after_each_activation(sim: Any, opened: Any) -> None:  # B15
     job, post = opened(time_interval_policy(10))
     post(1)
     sim.advance(25)
@@ -139,7 +142,7 @@ def test_an_interval_starts_again_after_each_activation(sim, opened):  # B15
     assert seen(job) == [[[1]], [[2]], [[3]]]
 
 
-def test_an_interval_delivers_at_once_at_the_end_of_input(sim, opened):
+def test_an_interval_delivers_at_once_at_the_end_of_input(sim: Any, opened: Any) -> None:
     job, post = opened(time_interval_policy(3600))
     post(1)
     post(2)
@@ -148,7 +151,7 @@ def test_an_interval_delivers_at_once_at_the_end_of_input(sim, opened):
     assert (seen(job), job.status) == ([[[1]], [[2]]], "completed")
 
 
-def test_an_interval_follows_the_monotonic_clock(sim, opened):
+def test_an_interval_follows_the_monotonic_clock(sim: Any, opened: Any) -> None:
     job, post = opened(time_interval_policy(10))
     post(1)
     sim.manual_clock.step_wall(3600)
@@ -159,7 +162,7 @@ def test_an_interval_follows_the_monotonic_clock(sim, opened):
     assert seen(job) == [[[1]], [[2]]]
 
 
-def test_two_jobs_never_share_a_policys_clock(sim, wire, sink):  # B14
+def test_two_jobs_never_share_a_policys_clock(sim: Any, wire: Any, sink: Any) -> None:  # B14
     flow = wire({"t": sink(policy=time_interval_policy(10))})
     first, second = (sim.exec(flow, keep_open=True) for _ in range(2))
     sim.post(first.job_id, "t", "items", 1)
@@ -169,7 +172,7 @@ def test_two_jobs_never_share_a_policys_clock(sim, wire, sink):  # B14
     assert seen(second) == [[[2]]]
 
 
-def test_two_routines_never_share_a_policys_clock(sim, wire, sink):  # B14
+def test_two_routines_never_share_a_policys_clock(sim: Any, wire: Any, sink: Any) -> None:  # B14
     policy = time_interval_policy(10)
     job = sim.exec(wire({"a": sink(policy=policy, key="a"), "b": sink(policy=policy, key="b")}), keep_open=True)
     for routine_id in "ab":
@@ -187,7 +190,7 @@ def test_two_routines_never_share_a_policys_clock(sim, wire, sink):  # B14
         (time_interval_policy(1.5), "time_interval_policy(1.5)"),
     ],
 )
-def test_policies_are_values(policy, text):
+def test_policies_are_values(policy: Any, text: Any) -> None:
     same = eval(text, globals())
     assert (repr(policy), policy == same, hash(policy) == hash(same)) == (text, True, True)
     assert policy.to_dict()["policy"] == text.partition("(")[0]
@@ -198,12 +201,12 @@ def test_policies_are_values(policy, text):
     [
         (lambda: time_interval_policy(-1), ValueError),
         (lambda: time_interval_policy(float("nan")), ValueError),
-        (lambda: time_interval_policy("1"), TypeError),
-        (lambda: custom_policy(3), TypeError),
+        (lambda: time_interval_policy("1"), TypeError),  # type: ignore[arg-type]
+        (lambda: custom_policy(3), TypeError),  # type: ignore[arg-type]
         (lambda: batch_size_policy(True), TypeError),
     ],
 )
-def test_a_policy_with_a_bad_parameter_is_refused_when_built(build, kind):
+def test_a_policy_with_a_bad_parameter_is_refused_when_built(build: Any, kind: Any) -> None:
     with pytest.raises(kind):
         build()
 
@@ -212,7 +215,7 @@ def test_a_policy_with_a_bad_parameter_is_refused_when_built(build, kind):
 
 
 @pytest.fixture
-def by_hand():
+def by_hand() -> Any:
     """A job without a runtime, and two slots."""
     clock = ManualClock()
     job = JobState("f", clock=clock)
@@ -220,7 +223,7 @@ def by_hand():
     return clock, job, {name: Slot(name, clock=clock) for name in ("a", "b")}
 
 
-def test_policies_can_be_called_by_hand(by_hand):
+def test_policies_can_be_called_by_hand(by_hand: Any) -> None:
     _, job, slots = by_hand
     assert batch_size_policy(1)(slots, job) == (False, {}, None)
     for number in range(3):
@@ -232,7 +235,7 @@ def test_policies_can_be_called_by_hand(by_hand):
     assert slots["a"].peek_all_new() == [2]
 
 
-def test_time_interval_by_hand_reads_the_jobs_clock(by_hand):
+def test_time_interval_by_hand_reads_the_jobs_clock(by_hand: Any) -> None:
     clock, job, slots = by_hand
     policy = time_interval_policy(10)
     slots["a"].enqueue(1)
@@ -243,7 +246,7 @@ def test_time_interval_by_hand_reads_the_jobs_clock(by_hand):
     assert policy(slots, job) == (True, {"a": [2], "b": []}, {"reason": "time_interval_met", "interval": 10})
 
 
-def test_now_is_aware_utc_and_monotonic_counts_seconds(by_hand):
+def test_now_is_aware_utc_and_monotonic_counts_seconds(by_hand: Any) -> None:
     clock, job, _ = by_hand
     now, seconds = job.now(), job.monotonic()
     clock.advance(2.5)
@@ -257,7 +260,7 @@ def test_now_is_aware_utc_and_monotonic_counts_seconds(by_hand):
 STEPS = ("one", "two", "all", "latest", "old_and_new", "middle", "last", "points")
 
 
-def consume(slot, step):
+def consume(slot: Any, step: Any) -> None:
     """Consume in one of many ways."""
     points = slot.peek_points()
     match step:
@@ -286,12 +289,12 @@ def consume(slot, step):
     )
 )
 @pytest.mark.parametrize("on_full", ["wait", "drop_oldest"])
-def test_what_a_policy_consumed_is_back_in_place_after_a_no_or_an_error(on_full, plans):
+def test_what_a_policy_consumed_is_back_in_place_after_a_no_or_an_error(on_full: Any, plans: Any) -> None:
     asked = iter(plans)
     mismatches = []
-    before = []
+    before = []  # type: ignore[var-annotated]
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         steps, answer = next(asked, ((), "no"))
         points = slots["items"].peek_points()
         if before and points[: len(before[-1])] != before[-1]:
@@ -304,7 +307,7 @@ def test_what_a_policy_consumed_is_back_in_place_after_a_no_or_an_error(on_full,
         return False, {}, None
 
     target = Routine("t").add_slot("items", 20, on_full=on_full).set_logic(lambda items: None)
-    target.set_activation_policy(policy).set_error_handler(ErrorHandler("continue"))
+    target.set_activation_policy(policy).set_error_handler(ErrorHandler("continue"))  # type: ignore[arg-type]
     sim = SimRuntime()
     job = sim.exec(Flow("f").add_routine(target), keep_open=True)
     for number in range(7):
@@ -323,10 +326,10 @@ def test_what_a_policy_consumed_is_back_in_place_after_a_no_or_an_error(on_full,
     plans=st.lists(st.tuples(st.lists(st.sampled_from(STEPS), max_size=3), st.booleans()), max_size=30),
     on_full=st.sampled_from(["wait", "stretch"]),
 )
-def test_with_any_policy_every_item_is_consumed_once_or_left_over(length, plans, on_full):
+def test_with_any_policy_every_item_is_consumed_once_or_left_over(length: Any, plans: Any, on_full: Any) -> None:
     asked = iter(plans)
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         steps, says_yes = next(asked, ((), False))
         for step in steps:
             consume(slots["items"], step)
@@ -347,10 +350,10 @@ def test_with_any_policy_every_item_is_consumed_once_or_left_over(length, plans,
     sim.shutdown(wait=False)
 
 
-def test_provisional_consumption_makes_no_room_until_the_yes(sim, opened):
+def test_provisional_consumption_makes_no_room_until_the_yes(sim: Any, opened: Any) -> None:
     refused = []
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         if slots["items"].consume_all_new() == [1, 2]:
             try:
                 sim.post(job_state.job_id, "t", "items", "sneaked in")
@@ -363,8 +366,8 @@ def test_provisional_consumption_makes_no_room_until_the_yes(sim, opened):
     assert (job.slots("t")["items"].peek_all_new(), len(refused)) == ([1, 2], 1)
 
 
-def test_a_drop_stands_with_a_no(opened):
-    def policy(slots, job_state):
+def test_a_drop_stands_with_a_no(opened: Any) -> None:
+    def policy(slots: Any, job_state: Any) -> Any:
         stale = [point for point in slots["items"].peek_points() if point.data < 0]
         slots["items"].drop(stale, "stale")
         slots["items"].consume_all_new()
@@ -377,8 +380,8 @@ def test_a_drop_stands_with_a_no(opened):
     assert sum(record.data["count"] for record in job.execution_history if record.event_name == "dropped") == 2
 
 
-def test_a_drop_with_a_no_lets_parked_items_in(sim, wire, source, sink):
-    def policy(slots, job_state):
+def test_a_drop_with_a_no_lets_parked_items_in(sim: Any, wire: Any, source: Any, sink: Any) -> None:
+    def policy(slots: Any, job_state: Any) -> Any:
         slots["items"].drop(slots["items"].peek_points(), "unwanted")
         return False, {}, None
 
@@ -388,9 +391,9 @@ def test_a_drop_with_a_no_lets_parked_items_in(sim, wire, source, sink):
     assert (job.status, job.drops, bool(job.leftovers)) == ("completed", {("t", "items"): {"unwanted": 9}}, False)
 
 
-def test_a_no_after_taking_from_the_middle_costs_no_more_with_a_long_backlog():  # B10
-    def cost(backlog):
-        def policy(slots, job_state):
+def test_a_no_after_taking_from_the_middle_costs_no_more_with_a_long_backlog() -> None:  # B10
+    def cost(backlog: Any) -> Any:
+        def policy(slots: Any, job_state: Any) -> Any:
             slots["items"].consume_points([slots["items"].peek_points_since(backlog // 2)[0].seq])
             return False, {}, None
 
@@ -413,10 +416,10 @@ def test_a_no_after_taking_from_the_middle_costs_no_more_with_a_long_backlog(): 
 # --- when a policy is asked ---------------------------------------------------------------------------------
 
 
-def test_changes_coalesce_and_the_last_one_is_seen(opened):
+def test_changes_coalesce_and_the_last_one_is_seen(opened: Any) -> None:
     counts = []
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         counts.append(slots["items"].get_unconsumed_count())
         return False, {}, None
 
@@ -426,8 +429,8 @@ def test_changes_coalesce_and_the_last_one_is_seen(opened):
     assert counts == [50]
 
 
-def test_items_that_arrive_while_the_routine_runs_are_consumed_without_a_further_event(sim, wire):
-    def logic(items, job_state):
+def test_items_that_arrive_while_the_routine_runs_are_consumed_without_a_further_event(sim: Any, wire: Any) -> None:
+    def logic(items: Any, job_state: Any) -> None:
         job_state.append_shared_data("seen", items)
         if items == [1]:
             sim.post(job_state.job_id, "t", "items", 2)
@@ -439,7 +442,9 @@ def test_items_that_arrive_while_the_routine_runs_are_consumed_without_a_further
 
 
 @pytest.mark.parametrize("gives", [{}, {"items": []}, {"items": ["made up"]}], ids=str)
-def test_a_policy_that_always_says_yes_without_consuming_does_not_spin(sim, opened, gives):  # B42
+def test_a_policy_that_always_says_yes_without_consuming_does_not_spin(
+    sim: Any, opened: Any, gives: Any
+) -> None:  # B42
     job, post = opened(lambda slots, job_state: (True, dict(gives), None))
     before = len(seen(job))
     post("x")
@@ -450,8 +455,8 @@ def test_a_policy_that_always_says_yes_without_consuming_does_not_spin(sim, open
     assert (job.status, len(seen(job)) - before <= 4) == ("completed", True)
 
 
-def test_a_policy_that_only_peeks_does_not_spin(sim, opened):  # B42
-    def policy(slots, job_state):
+def test_a_policy_that_only_peeks_does_not_spin(sim: Any, opened: Any) -> None:  # B42
+    def policy(slots: Any, job_state: Any) -> Any:
         return True, {"items": slots["items"].peek_all_new()}, None
 
     job, post = opened(policy)
@@ -461,16 +466,16 @@ def test_a_policy_that_only_peeks_does_not_spin(sim, opened):  # B42
     assert job.slots("t")["items"].get_unconsumed_count() == 1
 
 
-def test_a_missing_slot_is_an_empty_list_for_the_logic(sim, opened):
+def test_a_missing_slot_is_an_empty_list_for_the_logic(sim: Any, opened: Any) -> None:
     job, post = opened(lambda slots, job_state: (bool(slots["b"]), {"b": slots["b"].consume_all_new()}, None), "a", "b")
     before = len(seen(job))
     post("x", slot="b")
     assert [[], ["x"]] in seen(job)[before:]
 
 
-def test_asking_sees_the_current_routine(opened):
+def test_asking_sees_the_current_routine(opened: Any) -> None:
     asked = []
-    opened(lambda slots, job_state: (asked.append(job_state.current_routine_id), {}, None))
+    opened(lambda slots, job_state: (asked.append(job_state.current_routine_id), {}, None))  # type: ignore[func-returns-value]
     assert set(asked) == {"t"}
 
 
@@ -483,12 +488,12 @@ class Answering(Policy):
 
     answer: object
 
-    def ask(self, slots, job_state):
+    def ask(self, slots: Any, job_state: Any) -> Any:
         slots["items"].consume_all_new()
         return self.answer
 
 
-RUBBISH = [
+RUBBISH = [  # type: ignore[var-annotated]
     None,
     True,
     (True, {}),
@@ -499,8 +504,8 @@ RUBBISH = [
 ]
 
 
-def answering(answer):
-    def policy(slots, job_state):
+def answering(answer: Any) -> Any:
+    def policy(slots: Any, job_state: Any) -> Any:
         slots["items"].consume_all_new()
         return answer
 
@@ -509,7 +514,9 @@ def answering(answer):
 
 @pytest.mark.parametrize("answer", RUBBISH, ids=str)
 @pytest.mark.parametrize("kind", ["function", "value"])
-def test_rubbish_from_a_policy_is_an_error_of_ours_and_consumes_nothing(sim, opened, answer, kind):
+def test_rubbish_from_a_policy_is_an_error_of_ours_and_consumes_nothing(
+    sim: Any, opened: Any, answer: Any, kind: Any
+) -> None:
     given = answer
     if kind == "value" and isinstance(answer, tuple) and len(answer) == 3:
         given = (*answer, None)
@@ -525,8 +532,8 @@ def test_rubbish_from_a_policy_is_an_error_of_ours_and_consumes_nothing(sim, ope
     assert job.slots("t")["items"].peek_all_new() == [1, 2]
 
 
-def test_rubbish_goes_through_the_error_strategy(sim, wire, source, sink):
-    target = sink(policy=answering(None)).set_error_handler(ErrorHandler("skip"))
+def test_rubbish_goes_through_the_error_strategy(sim: Any, wire: Any, source: Any, sink: Any) -> None:
+    target = sink(policy=answering(None)).set_error_handler(ErrorHandler("skip"))  # type: ignore[arg-type]
     flow = wire({"s": source(1), "t": target, "u": sink(key="u")}, "s.out > t.items", "s.out > u.items")
     job = sim.exec(flow)
     sim.run_until_idle()
@@ -536,7 +543,7 @@ def test_rubbish_goes_through_the_error_strategy(sim, wire, source, sink):
 # --- policies that raise ------------------------------------------------------------------------------------
 
 
-def raising(slots, job_state):
+def raising(slots: Any, job_state: Any) -> None:
     slots["items"].consume_all_new()
     raise OSError("policy broke")
 
@@ -545,10 +552,10 @@ def raising(slots, job_state):
     ("strategy", "status"), [("stop", "failed"), ("continue", "completed"), ("skip", "completed"), ("retry", "failed")]
 )
 def test_a_policy_that_raises_goes_through_the_strategy_and_never_hurts_the_emitter(
-    sim, wire, source, sink, strategy, status
-):  # B16
+    sim: Any, wire: Any, source: Any, sink: Any, strategy: Any, status: Any
+) -> None:  # B16
     target = sink(policy=raising).set_error_handler(ErrorHandler(strategy, max_retries=2))
-    sender = source(1, 2).set_error_handler(ErrorHandler("stop"))
+    sender = source(1, 2).set_error_handler(ErrorHandler("stop"))  # type: ignore[arg-type]
     flow = wire({"s": sender, "t": target}, "s.out > t.items", on_leftover="ok")
     job = sim.exec(flow)
     sim.advance(100)
@@ -562,26 +569,28 @@ def test_a_policy_that_raises_goes_through_the_strategy_and_never_hurts_the_emit
     assert seen(job) == []
 
 
-def test_a_policy_that_raises_is_retried_with_its_delays(sim, wire, sink):  # B16
+def test_a_policy_that_raises_is_retried_with_its_delays(sim: Any, wire: Any, sink: Any) -> None:  # B16
     asked = []
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         asked.append(job_state.monotonic())
         if len(asked) < 3:
             raise OSError
         return True, {"items": slots["items"].consume_all_new()}, None
 
-    target = sink(policy=policy).set_error_handler(ErrorHandler("retry", retry_delay=2, retry_backoff=3))
+    target = sink(policy=policy).set_error_handler(ErrorHandler("retry", retry_delay=2, retry_backoff=3))  # type: ignore[arg-type]
     job = sim.exec(wire({"t": target}), inputs={"t": {"items": [1]}})
     sim.advance(60)
     assert [round(at - asked[0]) for at in asked[:3]] == [0, 2, 8]
     assert (seen(job)[0], job.status) == ([[1]], "completed")
 
 
-def test_a_policy_error_under_continue_counts_as_a_no_and_makes_no_dead_letter(sim, opened, wire, sink):
+def test_a_policy_error_under_continue_counts_as_a_no_and_makes_no_dead_letter(
+    sim: Any, opened: Any, wire: Any, sink: Any
+) -> None:
     calls = []
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         calls.append(1)
         if slots["items"].get_unconsumed_count() == 1:
             raise OSError
@@ -601,37 +610,37 @@ def test_a_policy_error_under_continue_counts_as_a_no_and_makes_no_dead_letter(s
 # --- timers -------------------------------------------------------------------------------------------------
 
 
-def waking(*delays, keep_alive=False, say_yes_at=10**9):
+def waking(*delays: Any, keep_alive: Any = False, say_yes_at: Any = 10**9) -> Any:
     """Make a policy that asks to be asked again after these delays, once each, and notes when it was asked."""
-    asked = []
+    asked = []  # type: ignore[var-annotated]
 
-    def policy(slots, job_state):
-        asked.append(round(job_state.monotonic() - asked[0][0] if asked else 0, 3))
+    def policy(slots: Any, job_state: Any) -> Any:
+        asked.append(round(job_state.monotonic() - asked[0][0] if asked else 0, 3))  # type: ignore[index]
         if len(asked) == 1:
             asked[0] = (job_state.monotonic(), 0)
         for delay in delays[len(asked) - 1 : len(asked)]:
             job_state.wake_after(delay, keep_alive=keep_alive)
         return False, {}, None
 
-    policy.asked = asked
+    policy.asked = asked  # type: ignore[attr-defined]
     return policy
 
 
-def times(policy):
+def times(policy: Any) -> Any:
     return [0.0, *policy.asked[1:]]
 
 
-def test_a_timer_asks_again_at_its_time(sim, opened):
+def test_a_timer_asks_again_at_its_time(sim: Any, opened: Any) -> None:
     policy = waking(5, 7)
     opened(policy)
     sim.advance(100)
     assert times(policy) == [0, 5, 12]
 
 
-def test_the_last_call_of_wake_after_wins(sim, opened):
+def test_the_last_call_of_wake_after_wins(sim: Any, opened: Any) -> None:
     asked = []
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         asked.append(round(job_state.monotonic(), 3))
         if len(asked) == 1:
             for delay in (9, 2, 4):
@@ -643,7 +652,7 @@ def test_the_last_call_of_wake_after_wins(sim, opened):
     assert [at - asked[0] for at in asked] == [0, 4]
 
 
-def test_a_timer_keeps_the_job_alive_while_items_wait(sim, wire, sink):
+def test_a_timer_keeps_the_job_alive_while_items_wait(sim: Any, wire: Any, sink: Any) -> None:
     policy = waking(5)
     job = sim.exec(wire({"t": sink(policy=policy)}, on_leftover="ok"), inputs={"t": {"items": [1]}})
     sim.run_until_idle()
@@ -652,13 +661,13 @@ def test_a_timer_keeps_the_job_alive_while_items_wait(sim, wire, sink):
     assert (job.status, job.leftovers.item_count) == ("completed", 1)
 
 
-def test_a_timer_without_items_does_not_keep_the_job_alive(sim, wire, sink):
+def test_a_timer_without_items_does_not_keep_the_job_alive(sim: Any, wire: Any, sink: Any) -> None:
     job = sim.exec(wire({"t": sink(policy=waking(5))}))
     sim.run_until_idle()
     assert job.status == "completed"
 
 
-def test_a_timer_that_keeps_alive_does_without_items(sim, wire, sink):
+def test_a_timer_that_keeps_alive_does_without_items(sim: Any, wire: Any, sink: Any) -> None:
     job = sim.exec(wire({"t": sink(policy=waking(5, keep_alive=True))}))
     sim.run_until_idle()
     assert job.status == "running"
@@ -666,8 +675,8 @@ def test_a_timer_that_keeps_alive_does_without_items(sim, wire, sink):
     assert job.status == "completed"
 
 
-def test_a_source_with_a_policy_is_activated_when_the_policy_decides(sim, wire, sink):
-    def policy(slots, job_state):
+def test_a_source_with_a_policy_is_activated_when_the_policy_decides(sim: Any, wire: Any, sink: Any) -> None:
+    def policy(slots: Any, job_state: Any) -> Any:
         done = job_state.memory().setdefault("done", [])
         if len(done) == 3:
             return False, {}, None
@@ -679,7 +688,7 @@ def test_a_source_with_a_policy_is_activated_when_the_policy_decides(sim, wire, 
         job_state.wake_after(10 - (job_state.monotonic() - done[-1]), keep_alive=True)
         return False, {}, None
 
-    def tick(routine, policy_message):
+    def tick(routine: Any, policy_message: Any) -> None:
         routine.emit("out", policy_message)
 
     ticker = Routine("s").set_activation_policy(policy).set_logic(tick)
@@ -689,12 +698,12 @@ def test_a_source_with_a_policy_is_activated_when_the_policy_decides(sim, wire, 
 
 
 @pytest.mark.parametrize("delay", [-1, float("nan"), float("inf")])
-def test_wake_after_refuses_what_is_no_delay(by_hand, delay):
+def test_wake_after_refuses_what_is_no_delay(by_hand: Any, delay: Any) -> None:
     with pytest.raises(ValueError, match=str(delay)):
         by_hand[1].wake_after(delay)
 
 
-def test_wake_after_without_a_routine_says_what_to_do():
+def test_wake_after_without_a_routine_says_what_to_do() -> None:
     with pytest.raises(Exception, match="current_routine_id"):
         JobState("f").wake_after(1)
 
@@ -702,10 +711,12 @@ def test_wake_after_without_a_routine_says_what_to_do():
 # --- closing ------------------------------------------------------------------------------------------------
 
 
-def test_a_slot_closes_when_all_that_feeds_it_has_ended_and_the_policy_is_asked_once_more(sim, wire, source):
+def test_a_slot_closes_when_all_that_feeds_it_has_ended_and_the_policy_is_asked_once_more(
+    sim: Any, wire: Any, source: Any
+) -> None:
     asked = []
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         asked.append((slots["items"].is_closed, slots["items"].get_unconsumed_count()))
         return False, {}, None
 
@@ -717,8 +728,8 @@ def test_a_slot_closes_when_all_that_feeds_it_has_ended_and_the_policy_is_asked_
     assert job.status == "completed"
 
 
-def test_a_slot_stays_open_while_one_of_two_feeders_lives(sim, wire, source, sink):
-    async def slow(routine):
+def test_a_slot_stays_open_while_one_of_two_feeders_lives(sim: Any, wire: Any, source: Any, sink: Any) -> None:
+    async def slow(routine: Any) -> None:
         await asyncio.sleep(10)
         routine.emit("out", "late")
 
@@ -732,8 +743,8 @@ def test_a_slot_stays_open_while_one_of_two_feeders_lives(sim, wire, source, sin
     assert (seen(job), job.slots("t")["items"].is_closed) == ([[[1]], [["late"]]], True)
 
 
-def test_a_policy_may_deliver_at_the_close_what_it_holds(run, wire, source, sink):
-    def policy(slots, job_state):
+def test_a_policy_may_deliver_at_the_close_what_it_holds(run: Any, wire: Any, source: Any, sink: Any) -> None:
+    def policy(slots: Any, job_state: Any) -> Any:
         slot = slots["items"]
         if slot.is_closed and slot.get_unconsumed_count():
             return True, {"items": slot.consume_all_new()}, "end"
@@ -743,8 +754,10 @@ def test_a_policy_may_deliver_at_the_close_what_it_holds(run, wire, source, sink
     assert (seen(job), bool(job.leftovers)) == ([[[1, 2]]], False)
 
 
-def test_what_is_delivered_at_a_close_reaches_the_next_routine_before_its_slot_closes(run, wire, source, sink):
-    def relay(items, routine):
+def test_what_is_delivered_at_a_close_reaches_the_next_routine_before_its_slot_closes(
+    run: Any, wire: Any, source: Any, sink: Any
+) -> None:
+    def relay(items: Any, routine: Any) -> None:
         routine.emit("out", sum(items))
 
     first = Routine("a").set_logic(relay).set_activation_policy(batch_size_policy(10, at_end="fire"))
@@ -753,13 +766,13 @@ def test_what_is_delivered_at_a_close_reaches_the_next_routine_before_its_slot_c
     assert seen(job) == [[[45, 145, 110]]]
 
 
-def test_the_slots_of_a_quiet_cycle_close_together_and_deliver(run, wire, source):
-    def loop(fresh, again, routine, job_state):
+def test_the_slots_of_a_quiet_cycle_close_together_and_deliver(run: Any, wire: Any, source: Any) -> None:
+    def loop(fresh: Any, again: Any, routine: Any, job_state: Any) -> None:
         for item in fresh:
             routine.emit("again", item)
         job_state.append_shared_data("seen", again)
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         if slots["fresh"].get_unconsumed_count():
             return True, {"fresh": slots["fresh"].consume_all_new()}, None
         if slots["again"].is_closed and slots["again"].get_unconsumed_count():
@@ -771,7 +784,7 @@ def test_the_slots_of_a_quiet_cycle_close_together_and_deliver(run, wire, source
     assert (seen(job), job.status, bool(job.leftovers)) == ([[], [1, 2]], "completed", False)
 
 
-def test_nothing_closes_while_the_job_is_kept_open(sim, wire, source, sink):
+def test_nothing_closes_while_the_job_is_kept_open(sim: Any, wire: Any, source: Any, sink: Any) -> None:
     job = sim.exec(wire({"s": source(1), "t": sink()}, "s.out > t.items"), keep_open=True)
     sim.advance(1000)
     assert not job.slots("t")["items"].is_closed
@@ -781,13 +794,13 @@ def test_nothing_closes_while_the_job_is_kept_open(sim, wire, source, sink):
 # --- memory -------------------------------------------------------------------------------------------------
 
 
-def test_memory_is_per_job_and_routine(sim, wire, sink):
-    def policy(slots, job_state):
+def test_memory_is_per_job_and_routine(sim: Any, wire: Any, sink: Any) -> None:
+    def policy(slots: Any, job_state: Any) -> Any:
         memory = job_state.memory()
         memory["asked"] = memory.get("asked", 0) + 1
         return bool(slots["items"]), {"items": slots["items"].consume_all_new()}, None
 
-    def counting(slots, job_state):
+    def counting(slots: Any, job_state: Any) -> Any:
         memory = job_state.memory()
         memory["n"] = memory.get("n", 0) + slots["items"].get_unconsumed_count()
         if not slots["items"].get_unconsumed_count():
@@ -805,7 +818,7 @@ def test_memory_is_per_job_and_routine(sim, wire, sink):
 # --- explain ------------------------------------------------------------------------------------------------
 
 
-def test_explain_before_the_first_decision(sim, wire, source, sink):
+def test_explain_before_the_first_decision(sim: Any, wire: Any, source: Any, sink: Any) -> None:
     job = sim.exec(wire({"s": source(1), "t": sink(policy=batch_size_policy(2))}, "s.out > t.items"))
     explanation = job.explain("t")
     assert (explanation.routine_id, explanation.decisions, explanation.decided_at) == ("t", (), None)
@@ -813,8 +826,10 @@ def test_explain_before_the_first_decision(sim, wire, source, sink):
     assert "'s'" in str(explanation)
 
 
-def test_explain_says_what_is_held_since_when_what_is_needed_and_who_can_deliver(sim, wire, sink):
-    async def forever(routine):
+def test_explain_says_what_is_held_since_when_what_is_needed_and_who_can_deliver(
+    sim: Any, wire: Any, sink: Any
+) -> None:
+    async def forever(routine: Any) -> None:
         await asyncio.sleep(1000)
 
     flow = wire(
@@ -834,7 +849,7 @@ def test_explain_says_what_is_held_since_when_what_is_needed_and_who_can_deliver
     assert "\n" not in text
 
 
-def test_every_decision_leaves_a_record_yes_and_no(sim, opened):
+def test_every_decision_leaves_a_record_yes_and_no(sim: Any, opened: Any) -> None:
     job, post = opened(batch_size_policy(2))
     for number in range(3):
         post(number)
@@ -843,7 +858,7 @@ def test_every_decision_leaves_a_record_yes_and_no(sim, opened):
     assert decisions[1].activation_id.startswith(job.job_id)
 
 
-def test_consecutive_noes_of_one_cause_are_one_record_with_a_count(sim, opened):
+def test_consecutive_noes_of_one_cause_are_one_record_with_a_count(sim: Any, opened: Any) -> None:
     job, post = opened(batch_size_policy(100))
     for number in range(5):
         sim.advance(1)
@@ -854,7 +869,7 @@ def test_consecutive_noes_of_one_cause_are_one_record_with_a_count(sim, opened):
     assert [(c.name, c.actual, c.needed, c.is_met) for c in record.conditions] == [("count(items)", 5, 100, False)]
 
 
-def test_noes_of_another_cause_are_another_record(opened):
+def test_noes_of_another_cause_are_another_record(opened: Any) -> None:
     job, post = opened(batch_size_policy(2), "a", "b")
     post(1)
     post(2)
@@ -862,7 +877,7 @@ def test_noes_of_another_cause_are_another_record(opened):
     assert [record.count for record in job.explain("t").decisions] == [1, 2]
 
 
-def test_explain_tells_the_next_wake_up(sim, opened):
+def test_explain_tells_the_next_wake_up(sim: Any, opened: Any) -> None:
     job, post = opened(time_interval_policy(10))
     post(1)
     sim.advance(4)
@@ -872,10 +887,10 @@ def test_explain_tells_the_next_wake_up(sim, opened):
     assert "wakes 12:00:10" in str(explanation)
 
 
-def test_explain_is_produced_by_the_decision_and_not_recomputed(sim, opened):
+def test_explain_is_produced_by_the_decision_and_not_recomputed(sim: Any, opened: Any) -> None:
     asked = []
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         asked.append(1)
         return False, {}, None
 
@@ -886,52 +901,54 @@ def test_explain_is_produced_by_the_decision_and_not_recomputed(sim, opened):
     assert len(asked) == before
 
 
-def test_explain_of_a_plain_function_shows_what_it_saw(opened):
+def test_explain_of_a_plain_function_shows_what_it_saw(opened: Any) -> None:
     job, post = opened(lambda slots, job_state: (False, {}, None))
     post(1, 2)
     assert "2 of 'items'" in str(job.explain("t"))
     assert "2 in items" in str(job.explain("t").decisions[-1])
 
 
-def test_explain_tells_a_policy_error(sim, wire, sink):
-    target = sink(policy=raising).set_error_handler(ErrorHandler("continue"))
+def test_explain_tells_a_policy_error(sim: Any, wire: Any, sink: Any) -> None:
+    target = sink(policy=raising).set_error_handler(ErrorHandler("continue"))  # type: ignore[arg-type]
     job = sim.exec(wire({"t": target}), keep_open=True)
     sim.run_until_idle()
     assert "policy broke" in str(job.explain("t"))
 
 
-def test_explain_of_an_unknown_routine_names_the_known_ones(opened):
+def test_explain_of_an_unknown_routine_names_the_known_ones(opened: Any) -> None:
     job, _ = opened(None)
     with pytest.raises(RoutineNotFoundError, match=r"nope.*'t'"):
         job.explain("nope")
 
 
-def test_explain_of_a_source_tells_that_it_ran(run, wire, source):
+def test_explain_of_a_source_tells_that_it_ran(run: Any, wire: Any, source: Any) -> None:
     job = run(wire({"s": source(1)}))
     assert "ended" in str(job.explain("s"))
     assert [decision.should_activate for decision in job.explain("s").decisions] == [True]
 
 
-def test_facts_of_any_kind_reach_the_conditions_of_their_policy(sim, opened):
+def test_facts_of_any_kind_reach_the_conditions_of_their_policy(sim: Any, opened: Any) -> None:
     @dataclass(frozen=True, repr=False)
     class Naming(Policy):
-        def ask(self, slots, job_state):
+        def ask(self, slots: Any, job_state: Any) -> Any:
             return self.no(("late", 3))
 
-        def conditions(self, facts):
+        def conditions(self, facts: Any) -> Any:
             return (Condition("lateness", facts[1], 2, False),)
 
     job, _ = opened(Naming())
     assert "lateness 3 of 2" in str(job.explain("t"))
 
 
-def test_an_explanation_becomes_plain_data(sim, opened):
+def test_an_explanation_becomes_plain_data(sim: Any, opened: Any) -> None:
     job, post = opened(batch_size_policy(2))
     post(1)
     assert json.loads(json.dumps(job.explain("t").to_dict()))["slots"][0]["waiting"] == 1
 
 
-def test_leftovers_carry_the_explanation_and_name_who_could_have_sent(run, wire, source, sink, caplog):
+def test_leftovers_carry_the_explanation_and_name_who_could_have_sent(
+    run: Any, wire: Any, source: Any, sink: Any, caplog: Any
+) -> None:
     flow = wire(
         {"a": source(1), "b": source(), "t": sink("a", "b", policy=batch_size_policy(1))}, "a.out > t.a", "b.out > t.b"
     )
@@ -942,7 +959,7 @@ def test_leftovers_carry_the_explanation_and_name_who_could_have_sent(run, wire,
     assert caplog.text.count("nobody consumed") == 1
 
 
-def test_observers_hear_every_decision(wire, source, sink):
+def test_observers_hear_every_decision(wire: Any, source: Any, sink: Any) -> None:
     recorder = Recorder()
     sim = SimRuntime(observers=[recorder])
     sim.exec(wire({"s": source(1, 2, 3), "t": sink(policy=batch_size_policy(2))}, "s.out > t.items", on_leftover="ok"))

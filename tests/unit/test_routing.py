@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import logging
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from routilux.testing import SimRuntime
 EVERY_ON_FULL = ("wait", "stretch", "drop", "drop_oldest", "fail")
 
 
-def flat(job, key="seen"):
+def flat(job: Any, key: Any = "seen") -> Any:
     """Give every item that a sink saw in its first slot."""
     return [item for lists in job.get_shared_data(key, []) for item in lists[0]]
 
@@ -34,8 +35,8 @@ def flat(job, key="seen"):
 # --- emitting -----------------------------------------------------------------------------------------------
 
 
-def test_emit_packs_keywords_one_value_or_nothing(run, wire, sink):
-    def emit(routine):
+def test_emit_packs_keywords_one_value_or_nothing(run: Any, wire: Any, sink: Any) -> None:
+    def emit(routine: Any) -> None:
         routine.emit("out", a=1, b=2)
         routine.emit("out", [3])
         routine.emit("out")
@@ -46,29 +47,29 @@ def test_emit_packs_keywords_one_value_or_nothing(run, wire, sink):
     assert flat(job) == [{"a": 1, "b": 2}, [3], {}, None, {"event": 4}]
 
 
-def test_emit_refuses_a_value_and_keywords_together(run, wire):
+def test_emit_refuses_a_value_and_keywords_together(run: Any, wire: Any) -> None:
     job = run(wire({"s": Routine("s").set_logic(lambda routine: routine.emit("out", 1, a=2))}))
     assert (job.status, job.error.type) == ("failed", "BadTypeError")
 
 
-def test_emit_from_outside_refuses_a_value_and_keywords_together(sim, wire, sink):
+def test_emit_from_outside_refuses_a_value_and_keywords_together(sim: Any, wire: Any, sink: Any) -> None:
     sender = Routine("s").add_slot("x").set_logic(lambda x: None)
     job = sim.exec(wire({"s": sender, "t": sink()}, "s.out > t.items"), keep_open=True)
     with pytest.raises(TypeError, match="a"):
         sender.emit("out", 1, job_state=job, a=2)
 
 
-def test_emit_outside_of_an_activation_says_that_it_needs_a_job():
+def test_emit_outside_of_an_activation_says_that_it_needs_a_job() -> None:
     with pytest.raises(NoActivationError, match=r"s\.emit.*job_state="):
         Routine("s").emit("out", 1)
 
 
-def test_emit_for_a_job_in_no_runtime_says_so():
+def test_emit_for_a_job_in_no_runtime_says_so() -> None:
     with pytest.raises(NoActivationError, match="no runtime"):
         Routine("s").emit("out", 1, job_state=JobState("f"))
 
 
-def test_emit_from_outside_with_a_job_reaches_every_connected_slot(sim, wire, sink):
+def test_emit_from_outside_with_a_job_reaches_every_connected_slot(sim: Any, wire: Any, sink: Any) -> None:
     sender = Routine("s").add_slot("x").set_logic(lambda x: None)
     flow = wire({"s": sender, "t": sink(key="t"), "u": sink(key="u")}, "s.out > t.items", "s.out > u.items")
     job = sim.exec(flow, keep_open=True)
@@ -77,18 +78,18 @@ def test_emit_from_outside_with_a_job_reaches_every_connected_slot(sim, wire, si
     assert (flat(job, "t"), flat(job, "u")) == ([7], [7])
 
 
-def test_emit_of_another_routine_inside_a_logic_is_refused_and_named(run, wire):
+def test_emit_of_another_routine_inside_a_logic_is_refused_and_named(run: Any, wire: Any) -> None:
     other = Routine("other").add_slot("x").set_logic(lambda x: None)
     job = run(wire({"s": Routine("s").set_logic(lambda: other.emit("out", 1)), "o": other}))
     assert (job.status, job.error.type) == ("failed", "NoActivationError")
     assert "'s'" in job.error.message
 
 
-def test_emit_after_the_activation_ended_is_refused(run, wire, sink):
+def test_emit_after_the_activation_ended_is_refused(run: Any, wire: Any, sink: Any) -> None:
     kept = []
 
-    def keep_generator(routine):
-        def late():
+    def keep_generator(routine: Any) -> None:
+        def late() -> Any:
             yield
             routine.emit("out", 1)
 
@@ -101,8 +102,8 @@ def test_emit_after_the_activation_ended_is_refused(run, wire, sink):
         next(late)
 
 
-def test_emit_takes_effect_when_called_awaited_or_not(run, wire, sink):
-    async def emit(routine):
+def test_emit_takes_effect_when_called_awaited_or_not(run: Any, wire: Any, sink: Any) -> None:
+    async def emit(routine: Any) -> None:
         routine.emit("out", 1)
         await routine.emit("out", 2)
 
@@ -110,17 +111,17 @@ def test_emit_takes_effect_when_called_awaited_or_not(run, wire, sink):
     assert flat(job) == [1, 2]
 
 
-def test_a_return_value_is_ignored(run, wire):
+def test_a_return_value_is_ignored(run: Any, wire: Any) -> None:
     logics = [lambda: 5, lambda: [1], lambda: {"a": 1}, lambda: iter([1, 2]), lambda: "text"]
     job = run(wire({f"r{n}": Routine(f"r{n}").set_logic(logic) for n, logic in enumerate(logics)}))
     assert job.status == "completed"
 
 
-def test_a_returned_coroutine_or_generator_is_run(run, wire):
-    async def wait(job_state):
+def test_a_returned_coroutine_or_generator_is_run(run: Any, wire: Any) -> None:
+    async def wait(job_state: Any) -> None:
         job_state.append_shared_data("ran", "coroutine")
 
-    def step(job_state):
+    def step(job_state: Any) -> Any:
         yield
         job_state.append_shared_data("ran", "generator")
 
@@ -131,9 +132,9 @@ def test_a_returned_coroutine_or_generator_is_run(run, wire):
     assert sorted(run(wire(routines)).get_shared_data("ran")) == ["coroutine", "generator"]
 
 
-def test_a_logic_that_returns_its_emission_stays_synchronous(sim, wire, sink):
+def test_a_logic_that_returns_its_emission_stays_synchronous(sim: Any, wire: Any, sink: Any) -> None:
     made = []
-    sim._make_executor = lambda make=sim._make_executor: made.append(1) or make()
+    sim._make_executor = lambda make=sim._make_executor: made.append(1) or make()  # type: ignore[func-returns-value]
     sender = Routine("s").set_logic(lambda routine: routine.emit("out", 1))
     job = sim.exec(wire({"s": sender, "t": sink()}, "s.out > t.items"))
     sim.run_until_idle()
@@ -141,11 +142,11 @@ def test_a_logic_that_returns_its_emission_stays_synchronous(sim, wire, sink):
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_yielding_a_value_is_an_error_of_ours(run, wire, kind):
-    def sync():
+def test_yielding_a_value_is_an_error_of_ours(run: Any, wire: Any, kind: Any) -> None:
+    def sync() -> Any:
         yield 1
 
-    async def asynchronous():
+    async def asynchronous() -> Any:
         yield 1
 
     logic = sync if kind == "sync" else asynchronous
@@ -153,13 +154,13 @@ def test_yielding_a_value_is_an_error_of_ours(run, wire, kind):
     assert (job.status, job.error.type, "emit" in job.error.message) == ("failed", "LogicError", True)
 
 
-def test_k_emissions_give_k_items_in_order(run, wire, source, sink):  # B20
+def test_k_emissions_give_k_items_in_order(run: Any, wire: Any, source: Any, sink: Any) -> None:  # B20
     job = run(wire({"s": source(*range(500)), "t": sink()}, "s.out > t.items"))
     assert flat(job) == list(range(500))
 
 
-def test_items_of_two_events_of_one_producer_keep_their_order_each(run, wire, sink):  # B20
-    def emit(routine):
+def test_items_of_two_events_of_one_producer_keep_their_order_each(run: Any, wire: Any, sink: Any) -> None:  # B20
+    def emit(routine: Any) -> None:
         for number in range(20):
             routine.emit("even" if number % 2 == 0 else "odd", number)
 
@@ -169,20 +170,22 @@ def test_items_of_two_events_of_one_producer_keep_their_order_each(run, wire, si
     assert [n for n in seen if not n % 2] == list(range(0, 20, 2))
 
 
-def test_data_goes_to_every_target_by_reference(run, wire, source, sink):
-    payload = {"deep": []}
+def test_data_goes_to_every_target_by_reference(run: Any, wire: Any, source: Any, sink: Any) -> None:
+    payload = {"deep": []}  # type: ignore[var-annotated]
     flow = wire({"s": source(payload), "t": sink(key="t"), "u": sink(key="u")}, "s.out > t.items", "s.out > u.items")
     job = run(flow)
     assert flat(job, "t")[0] is payload is flat(job, "u")[0]
 
 
-def test_an_event_without_connection_is_discarded_silently_and_counted(run, wire, source, caplog):  # B17
+def test_an_event_without_connection_is_discarded_silently_and_counted(
+    run: Any, wire: Any, source: Any, caplog: Any
+) -> None:  # B17
     with caplog.at_level(logging.WARNING):
         job = run(wire({"s": source(1, 2, 3)}))
     assert (job.status, job.unrouted, job.drops, caplog.text) == ("completed", {("s", "out"): 3}, {}, "")
 
 
-def test_a_declaring_routine_may_emit_only_declared_events(run, wire):  # B21
+def test_a_declaring_routine_may_emit_only_declared_events(run: Any, wire: Any) -> None:  # B21
     sender = Routine("s").add_event("known").set_logic(lambda routine: routine.emit("unknown", 1))
     job = run(wire({"s": sender}))
     assert (job.status, job.error.type) == ("failed", UnknownEventError.__name__)
@@ -190,15 +193,15 @@ def test_a_declaring_routine_may_emit_only_declared_events(run, wire):  # B21
     assert "known" in job.error.message
 
 
-def test_a_declared_event_without_connection_is_discarded(run, wire):  # B17
+def test_a_declared_event_without_connection_is_discarded(run: Any, wire: Any) -> None:  # B17
     sender = Routine("s").add_event("known").set_logic(lambda routine: routine.emit("known", 1))
     assert run(wire({"s": sender})).unrouted == {("s", "known"): 1}
 
 
-def test_items_tell_who_emitted_them_and_when(sim, wire, source):  # B7
+def test_items_tell_who_emitted_them_and_when(sim: Any, wire: Any, source: Any) -> None:  # B7
     points = []
 
-    def policy(slots, job_state):
+    def policy(slots: Any, job_state: Any) -> Any:
         points.extend(slots["items"].consume_points())
         return bool(points), {"items": points}, None
 
@@ -213,7 +216,7 @@ def test_items_tell_who_emitted_them_and_when(sim, wire, source):  # B7
 
 
 @pytest.mark.parametrize("step", [-3600, 3600])
-def test_timestamps_never_decrease_while_the_wall_clock_steps(sim, wire, sink, step):  # B7
+def test_timestamps_never_decrease_while_the_wall_clock_steps(sim: Any, wire: Any, sink: Any, step: Any) -> None:  # B7
     job = sim.exec(wire({"t": sink()}), keep_open=True)
     for number in range(3):
         sim.post(job.job_id, "t", "items", number)
@@ -224,8 +227,8 @@ def test_timestamps_never_decrease_while_the_wall_clock_steps(sim, wire, sink, s
     assert stamps == sorted(stamps)
 
 
-def test_two_jobs_of_one_flow_never_see_each_others_items_or_state(sim, wire):  # B23
-    def logic(items, job_state, routine):
+def test_two_jobs_of_one_flow_never_see_each_others_items_or_state(sim: Any, wire: Any) -> None:  # B23
+    def logic(items: Any, job_state: Any, routine: Any) -> None:
         routine.set_state(job_state, "mine", routine.get_state(job_state, "mine", []) + items)
         job_state.append_shared_data("ours", items)
 
@@ -240,7 +243,9 @@ def test_two_jobs_of_one_flow_never_see_each_others_items_or_state(sim, wire):  
     assert [[*itertools.chain(*job.get_shared_data("ours"))] for job in jobs] == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
 
 
-def test_nothing_of_a_job_stays_in_routines_flow_or_policies(run, wire, source, sink):  # B23
+def test_nothing_of_a_job_stays_in_routines_flow_or_policies(
+    run: Any, wire: Any, source: Any, sink: Any
+) -> None:  # B23
     policy = batch_size_policy(2)
     flow = wire({"s": source(1, 2, 3), "t": sink(policy=policy)}, "s.out > t.items")
     first = run(flow)
@@ -256,13 +261,15 @@ def test_nothing_of_a_job_stays_in_routines_flow_or_policies(run, wire, source, 
 @pytest.mark.parametrize("on_full", ["wait", "stretch"])
 @pytest.mark.parametrize("length", [1, 2, 7])
 @pytest.mark.parametrize("policy", [None, all_slots_ready_policy()], ids=str)
-def test_waiting_slots_lose_nothing_and_keep_order(run, wire, source, sink, on_full, length, policy):
+def test_waiting_slots_lose_nothing_and_keep_order(
+    run: Any, wire: Any, source: Any, sink: Any, on_full: Any, length: Any, policy: Any
+) -> None:
     target = sink(max_queue_length=length, on_full=on_full, policy=policy)
     job = run(wire({"s": source(*range(50)), "t": target}, "s.out > t.items"))
     assert (flat(job), job.drops, bool(job.leftovers)) == (list(range(50)), {}, False)
 
 
-def test_a_waiting_slot_stays_within_its_length(sim, wire, source, sink):
+def test_a_waiting_slot_stays_within_its_length(sim: Any, wire: Any, source: Any, sink: Any) -> None:
     job = sim.exec(wire({"s": source(*range(50)), "t": sink(max_queue_length=4)}, "s.out > t.items"))
     most = 0
     while sim.step():
@@ -270,7 +277,7 @@ def test_a_waiting_slot_stays_within_its_length(sim, wire, source, sink):
     assert 0 < most <= 4
 
 
-def test_a_routine_with_a_filled_outbox_starts_no_other_activation(sim, wire, sink):
+def test_a_routine_with_a_filled_outbox_starts_no_other_activation(sim: Any, wire: Any, sink: Any) -> None:
     sender = Routine("s", atomic=True).set_logic(lambda x, routine: [routine.emit("out", n) for n in range(5)] and None)
     sender.set_activation_policy(all_slots_ready_policy())
     job = sim.exec(wire({"s": sender, "t": sink(max_queue_length=2)}, "s.out > t.items"), inputs={"s": {"x": [1, 2]}})
@@ -285,8 +292,8 @@ def test_a_routine_with_a_filled_outbox_starts_no_other_activation(sim, wire, si
     assert flat(job) == [0, 1, 2, 3, 4] * 2
 
 
-def test_a_generator_goes_on_only_when_its_outbox_is_empty(sim, wire, sink):
-    def emit(routine, job_state):
+def test_a_generator_goes_on_only_when_its_outbox_is_empty(sim: Any, wire: Any, sink: Any) -> None:
+    def emit(routine: Any, job_state: Any) -> Any:
         for number in range(6):
             routine.emit("out", number)
             job_state.set_result(number)
@@ -302,8 +309,8 @@ def test_a_generator_goes_on_only_when_its_outbox_is_empty(sim, wire, sink):
     assert (flat(job), job.status) == (list(range(6)), "completed")
 
 
-def test_async_emit_waits_for_room(sim, wire, sink):
-    async def emit(routine, job_state):
+def test_async_emit_waits_for_room(sim: Any, wire: Any, sink: Any) -> None:
+    async def emit(routine: Any, job_state: Any) -> None:
         for number in range(6):
             await routine.emit("out", number)
             job_state.set_result(number)
@@ -318,7 +325,9 @@ def test_async_emit_waits_for_room(sim, wire, sink):
     assert (flat(job), job.status) == (list(range(6)), "completed")
 
 
-def test_a_consumer_that_holds_for_ever_loses_the_oldest_parked_by_the_rule(run, wire, source, sink, caplog):
+def test_a_consumer_that_holds_for_ever_loses_the_oldest_parked_by_the_rule(
+    run: Any, wire: Any, source: Any, sink: Any, caplog: Any
+) -> None:
     target = sink(max_queue_length=5, policy=batch_size_policy(10))
     job = run(wire({"s": source(*range(8)), "t": target}, "s.out > t.items"))
     assert (job.status, job.drops) == ("completed", {("t", "items"): {"full": 3}})
@@ -327,14 +336,16 @@ def test_a_consumer_that_holds_for_ever_loses_the_oldest_parked_by_the_rule(run,
     assert "'items' of routine 't' is full" in caplog.text
 
 
-def test_a_stretching_slot_grows_where_nothing_else_helps_and_warns_once(run, wire, source, sink, caplog):
+def test_a_stretching_slot_grows_where_nothing_else_helps_and_warns_once(
+    run: Any, wire: Any, source: Any, sink: Any, caplog: Any
+) -> None:
     target = sink(max_queue_length=5, on_full="stretch", policy=batch_size_policy(10))
     job = run(wire({"s": source(*range(23)), "t": target}, "s.out > t.items"))
     assert (flat(job), job.drops, job.leftovers.item_count) == (list(range(20)), {}, 3)
     assert caplog.text.count("grows") == 1
 
 
-def test_a_dropping_slot_drops_what_finds_no_room_at_once(run, wire, source, sink):
+def test_a_dropping_slot_drops_what_finds_no_room_at_once(run: Any, wire: Any, source: Any, sink: Any) -> None:
     target = sink(max_queue_length=3, on_full="drop", policy=batch_size_policy(3))
     flow = wire({"s": source(*range(10), atomic=True), "t": target}, "s.out > t.items")
     job = run(flow)
@@ -342,7 +353,7 @@ def test_a_dropping_slot_drops_what_finds_no_room_at_once(run, wire, source, sin
     assert job.status == "completed"
 
 
-def test_a_drop_oldest_slot_keeps_the_newest(run, wire, source, sink):
+def test_a_drop_oldest_slot_keeps_the_newest(run: Any, wire: Any, source: Any, sink: Any) -> None:
     target = sink(max_queue_length=3, on_full="drop_oldest", policy=batch_size_policy(3))
     job = run(wire({"s": source(*range(10), atomic=True), "t": target}, "s.out > t.items"))
     assert flat(job) == [7, 8, 9]
@@ -350,7 +361,9 @@ def test_a_drop_oldest_slot_keeps_the_newest(run, wire, source, sink):
 
 
 @pytest.mark.parametrize("on_full", ["drop", "drop_oldest"])
-def test_every_drop_is_counted_in_the_history_and_logged_without_a_flood(run, wire, source, sink, on_full, caplog):
+def test_every_drop_is_counted_in_the_history_and_logged_without_a_flood(
+    run: Any, wire: Any, source: Any, sink: Any, on_full: Any, caplog: Any
+) -> None:
     target = sink(max_queue_length=2, on_full=on_full, policy=batch_size_policy(2))
     job = run(wire({"s": source(*range(500), atomic=True), "t": target}, "s.out > t.items"))
     assert sum(job.drops["t", "items"].values()) == 498
@@ -358,8 +371,8 @@ def test_every_drop_is_counted_in_the_history_and_logged_without_a_flood(run, wi
     assert 1 <= len([r for r in caplog.records if "dropped" in r.getMessage()]) <= 5
 
 
-def test_a_failing_slot_raises_from_emit(run, wire, sink):
-    def emit(routine, job_state):
+def test_a_failing_slot_raises_from_emit(run: Any, wire: Any, sink: Any) -> None:
+    def emit(routine: Any, job_state: Any) -> None:
         for number in range(5):
             try:
                 routine.emit("out", number)
@@ -372,8 +385,10 @@ def test_a_failing_slot_raises_from_emit(run, wire, sink):
     assert job.get_shared_data("refused") == [(3, "items", "t", 3), (4, "items", "t", 3)]
 
 
-def test_a_failing_slot_fails_an_atomic_activation_at_commit_and_nothing_takes_effect(run, wire, sink):
-    def emit(routine, job_state):
+def test_a_failing_slot_fails_an_atomic_activation_at_commit_and_nothing_takes_effect(
+    run: Any, wire: Any, sink: Any
+) -> None:
+    def emit(routine: Any, job_state: Any) -> None:
         job_state.set_result("written")
         for number in range(5):
             routine.emit("out", number)
@@ -386,8 +401,10 @@ def test_a_failing_slot_fails_an_atomic_activation_at_commit_and_nothing_takes_e
 
 @pytest.mark.parametrize("on_full", EVERY_ON_FULL)
 @pytest.mark.parametrize("order", [("full", "free"), ("free", "full")], ids=" ".join)
-def test_one_full_slot_does_not_keep_the_other_targets_from_their_item(sim, wire, sink, on_full, order):  # B18
-    def emit(routine):
+def test_one_full_slot_does_not_keep_the_other_targets_from_their_item(
+    sim: Any, wire: Any, sink: Any, on_full: Any, order: Any
+) -> None:  # B18
+    def emit(routine: Any) -> None:
         for number in range(2):
             with contextlib.suppress(SlotQueueFullError):
                 routine.emit("out", number)
@@ -402,7 +419,7 @@ def test_one_full_slot_does_not_keep_the_other_targets_from_their_item(sim, wire
     assert flat(job, "free") == [0, 1]
 
 
-def test_emit_from_outside_to_a_full_slot_reaches_the_other_targets(sim, wire, sink):  # B18
+def test_emit_from_outside_to_a_full_slot_reaches_the_other_targets(sim: Any, wire: Any, sink: Any) -> None:  # B18
     sender = Routine("s").add_slot("x").set_logic(lambda x: None)
     targets = {"full": sink(max_queue_length=2, policy=batch_size_policy(9)), "free": sink(key="free")}
     job = sim.exec(wire({"s": sender, **targets}, "s.out > full.items", "s.out > free.items"), keep_open=True)
@@ -414,7 +431,7 @@ def test_emit_from_outside_to_a_full_slot_reaches_the_other_targets(sim, wire, s
     assert flat(job, "free") == [0, 1, 2]
 
 
-def test_only_its_own_outbox_holds_a_routine_back(sim, wire, source, sink):
+def test_only_its_own_outbox_holds_a_routine_back(sim: Any, wire: Any, source: Any, sink: Any) -> None:
     flow = wire(
         {"s": source(*range(9)), "slow": sink(max_queue_length=1, key="slow"), "other": source("x"), "t": sink()},
         "s.out > slow.items",
@@ -427,15 +444,17 @@ def test_only_its_own_outbox_holds_a_routine_back(sim, wire, source, sink):
     assert flat(job) == ["x"]
 
 
-def test_a_watermark_never_costs_an_item(run, wire, source, sink):
+def test_a_watermark_never_costs_an_item(run: Any, wire: Any, source: Any, sink: Any) -> None:
     for watermark in (0.01, 0.5, 1.0):
         target = sink(max_queue_length=3, watermark=watermark, policy=all_slots_ready_policy())
         assert flat(run(wire({"s": source(*range(20)), "t": target}, "s.out > t.items"))) == list(range(20))
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_chains_of_a_thousand_routines_run_without_recursion(wire, source, sink, seed):  # B22
-    def relay(items, routine):
+def test_chains_of_a_thousand_routines_run_without_recursion(
+    wire: Any, source: Any, sink: Any, seed: Any
+) -> None:  # B22
+    def relay(items: Any, routine: Any) -> None:
         for item in items:
             routine.emit("out", item + 1)
 
@@ -447,8 +466,8 @@ def test_chains_of_a_thousand_routines_run_without_recursion(wire, source, sink,
     assert flat(job) == [999, 999]
 
 
-def test_a_cycle_of_many_rounds_runs_without_recursion(run, wire, source):  # B22
-    def count_down(items, routine, job_state):
+def test_a_cycle_of_many_rounds_runs_without_recursion(run: Any, wire: Any, source: Any) -> None:  # B22
+    def count_down(items: Any, routine: Any, job_state: Any) -> None:
         for item in items:
             routine.emit("again", item - 1) if item else job_state.set_result("through")
 
@@ -461,7 +480,7 @@ def test_a_cycle_of_many_rounds_runs_without_recursion(run, wire, source):  # B2
 # --- posts and inputs ---------------------------------------------------------------------------------------
 
 
-def test_a_post_to_a_full_slot_raises_at_once_and_changes_nothing(sim, wire, sink):
+def test_a_post_to_a_full_slot_raises_at_once_and_changes_nothing(sim: Any, wire: Any, sink: Any) -> None:
     job = sim.exec(wire({"t": sink(max_queue_length=2, policy=batch_size_policy(9))}), keep_open=True)
     for number in range(2):
         sim.post(job.job_id, "t", "items", number)
@@ -472,7 +491,7 @@ def test_a_post_to_a_full_slot_raises_at_once_and_changes_nothing(sim, wire, sin
 
 
 @pytest.mark.parametrize("length", [1, 3])
-def test_posts_fill_a_connected_slot_to_its_exact_length(sim, wire, sink, length):  # B6
+def test_posts_fill_a_connected_slot_to_its_exact_length(sim: Any, wire: Any, sink: Any, length: Any) -> None:  # B6
     sender = Routine("s").add_slot("x").set_logic(lambda x: None)
     target = sink(max_queue_length=length, policy=batch_size_policy(9))
     job = sim.exec(wire({"s": sender, "t": target}, "s.out > t.items"), keep_open=True)
@@ -484,7 +503,9 @@ def test_posts_fill_a_connected_slot_to_its_exact_length(sim, wire, sink, length
     assert job.slots("t")["items"].peek_all_new() == list(range(length))
 
 
-def test_a_first_post_fits_the_last_place_of_a_connected_slot(sim, wire, source, sink):  # B6
+def test_a_first_post_fits_the_last_place_of_a_connected_slot(
+    sim: Any, wire: Any, source: Any, sink: Any
+) -> None:  # B6
     target = sink(max_queue_length=3, policy=batch_size_policy(9))
     job = sim.exec(wire({"s": source(0, 1), "t": target}, "s.out > t.items"), keep_open=True)
     sim.run_until_idle()
@@ -493,7 +514,7 @@ def test_a_first_post_fits_the_last_place_of_a_connected_slot(sim, wire, source,
 
 
 @pytest.mark.parametrize("on_full", EVERY_ON_FULL)
-def test_a_post_to_a_full_slot_raises_whatever_on_full_says(sim, wire, sink, on_full):
+def test_a_post_to_a_full_slot_raises_whatever_on_full_says(sim: Any, wire: Any, sink: Any, on_full: Any) -> None:
     target = sink(max_queue_length=1, on_full=on_full, policy=batch_size_policy(9))
     job = sim.exec(wire({"t": target}), keep_open=True)
     sim.post(job.job_id, "t", "items", 0)
@@ -501,7 +522,7 @@ def test_a_post_to_a_full_slot_raises_whatever_on_full_says(sim, wire, sink, on_
         sim.post(job.job_id, "t", "items", 1)
 
 
-def test_a_post_to_a_closed_slot_or_finished_job_is_refused(sim, wire, source, sink):
+def test_a_post_to_a_closed_slot_or_finished_job_is_refused(sim: Any, wire: Any, source: Any, sink: Any) -> None:
     first = sink(key="first")
     flow = wire({"s": source(1), "t": first, "late": sink(policy=batch_size_policy(1))}, "s.out > t.items")
     job = sim.exec(flow, inputs={"late": {"items": [1]}})
@@ -515,7 +536,7 @@ def test_a_post_to_a_closed_slot_or_finished_job_is_refused(sim, wire, source, s
         sim.post(job.job_id, "t", "items", 2)
 
 
-def test_a_post_to_something_unknown_names_it_and_leaves_nothing_behind(sim, wire, sink):
+def test_a_post_to_something_unknown_names_it_and_leaves_nothing_behind(sim: Any, wire: Any, sink: Any) -> None:
     job = sim.exec(wire({"t": sink()}), keep_open=True)
     with pytest.raises(JobNotFoundError, match="nope"):
         sim.post("nope", "t", "items", 1)
@@ -528,7 +549,7 @@ def test_a_post_to_something_unknown_names_it_and_leaves_nothing_behind(sim, wir
     assert (job.status, job.get_shared_data("seen"), bool(job.leftovers)) == ("completed", None, False)
 
 
-def test_inputs_are_fed_like_the_items_of_a_source(run, wire, sink):
+def test_inputs_are_fed_like_the_items_of_a_source(run: Any, wire: Any, sink: Any) -> None:
     job = run(wire({"t": sink(max_queue_length=3)}), inputs={"t": {"items": range(10)}})
     assert (flat(job), job.drops) == (list(range(10)), {})
 
@@ -547,7 +568,9 @@ def test_inputs_are_fed_like_the_items_of_a_source(run, wire, sink):
     ],
     ids=str,
 )
-def test_wrong_inputs_are_refused_before_any_job_exists(sim, wire, sink, inputs, kind):  # B26
+def test_wrong_inputs_are_refused_before_any_job_exists(
+    sim: Any, wire: Any, sink: Any, inputs: Any, kind: Any
+) -> None:  # B26
     with pytest.raises(kind):
         sim.exec(wire({"t": sink()}), inputs=inputs)
     assert (sim.list_jobs(), sim.step()) == ([], False)

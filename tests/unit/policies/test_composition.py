@@ -1,5 +1,7 @@
 """Policies compose, and every part keeps its memory and timer. Design: §4.8."""
 
+from typing import Any
+
 import pytest
 
 from routilux import Flow, JobState, Routine, Slot
@@ -40,7 +42,7 @@ PLAIN = [
     combine_latest_policy(["x"]),
     count_or_timeout_policy(3, 5),
     count_or_timeout_policy(3, 5, start="last_activation"),
-    custom_policy(bool),
+    custom_policy(bool),  # type: ignore[arg-type]
     debounce_policy(2, 6),
     each_item_policy(),
     immediate_policy(),
@@ -73,34 +75,34 @@ ALL = PLAIN + COMPOSED
 
 
 @pytest.mark.parametrize("policy", ALL, ids=repr)
-def test_a_policy_is_the_same_after_its_way_through_plain_data(policy):
-    again = policy_from_dict(policy.to_dict(), functions=FUNCTIONS)
+def test_a_policy_is_the_same_after_its_way_through_plain_data(policy: Any) -> None:
+    again = policy_from_dict(policy.to_dict(), functions=FUNCTIONS)  # type: ignore[arg-type]
     assert (again, repr(again), hash(again), again.to_dict()) == (policy, repr(policy), hash(policy), policy.to_dict())
 
 
-def test_policies_of_different_parameters_differ():
+def test_policies_of_different_parameters_differ() -> None:
     assert len({repr(policy) for policy in ALL}) == len(ALL)
     assert all(a != b for i, a in enumerate(ALL) for b in ALL[i + 1 :])
 
 
 @pytest.mark.parametrize("data", [{"policy": "nonsense"}, {"policy": "batch_size_policy", "size": 2}, {}])
-def test_data_that_is_no_policy_is_refused(data):
+def test_data_that_is_no_policy_is_refused(data: Any) -> None:
     with pytest.raises(ValueError, match=r"policy|made of"):
         policy_from_dict(data)
 
 
-def test_a_function_of_a_policy_must_be_given():
+def test_a_function_of_a_policy_must_be_given() -> None:
     with pytest.raises(ValueError, match="functions="):
         policy_from_dict(weight_policy(5, int).to_dict())
 
 
-@pytest.mark.parametrize("build", [lambda: batch_size_policy(2) & 3, first_of, lambda: first_of(len)])
-def test_only_policies_compose(build):
+@pytest.mark.parametrize("build", [lambda: batch_size_policy(2) & 3, first_of, lambda: first_of(len)])  # type: ignore[arg-type, operator]
+def test_only_policies_compose(build: Any) -> None:
     with pytest.raises(TypeError):
         build()
 
 
-def test_schedules_follow_the_calendar():
+def test_schedules_follow_the_calendar() -> None:
     # 12:00:00 is the start: ticks at each full minute
     check_picture(schedule_policy("* * * * *"), "in  -a" + "-" * 59 + "b|\nout " + "-" * 60 + "[a]-([b]|)")
 
@@ -129,11 +131,11 @@ def test_schedules_follow_the_calendar():
         (count_or_timeout_policy(2, 3, start="last_activation"), "in  a---b--|\nout ---[a]--[b]|"),
     ],
 )
-def test_a_composed_policy_does_what_its_picture_shows(policy, picture):
+def test_a_composed_policy_does_what_its_picture_shows(policy: Any, picture: Any) -> None:
     check_picture(policy, picture)
 
 
-def test_composed_policies_can_be_called_by_hand():
+def test_composed_policies_can_be_called_by_hand() -> None:
     clock = ManualClock()
     job = JobState("f", clock=clock)
     job.current_routine_id = "t"
@@ -161,10 +163,12 @@ def test_composed_policies_can_be_called_by_hand():
     ids=repr,
 )
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_what_a_failed_activation_put_back_is_delivered_again_the_same(policy, expected, failing):
+def test_what_a_failed_activation_put_back_is_delivered_again_the_same(
+    policy: Any, expected: Any, failing: Any
+) -> None:
     calls = []
 
-    def logic(items, job_state):
+    def logic(items: Any, job_state: Any) -> None:
         calls.append("".join(items))
         if len(calls) == failing + 1:
             raise ValueError("bad luck")

@@ -2,6 +2,7 @@
 
 import json
 import random
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,8 @@ MORE = [
 ]
 
 
-def flow_of(policy):
-    def note(*lists, job_state):
+def flow_of(policy: Any) -> Any:
+    def note(*lists: Any, job_state: Any) -> None:
         job_state.append_shared_data("seen", [job_state.monotonic(), *[list(items) for items in lists]])
 
     target = Routine("t").set_activation_policy(policy).set_logic(note)
@@ -55,7 +56,7 @@ def flow_of(policy):
 class Traffic:
     """One random job: posts, time, storing and resuming, the end."""
 
-    def __init__(self, policy, seed, resumes):
+    def __init__(self, policy: Any, seed: Any, resumes: Any) -> None:
         self.random = random.Random(seed)
         self.flow = flow_of(policy)
         self.clock = ManualClock()
@@ -64,7 +65,7 @@ class Traffic:
         self.resumes = resumes
         self.sent = dict.fromkeys(SLOTS, 0)
 
-    def run(self):
+    def run(self) -> Any:
         for _number in range(30):
             match self.random.randrange(5):
                 case 0 | 1 | 2:
@@ -83,7 +84,7 @@ class Traffic:
         self.sim.shutdown(wait=False)
         return self.job
 
-    def resume(self):
+    def resume(self) -> None:
         stored = json.loads(json.dumps(self.job.serialize()))
         self.sim.shutdown(wait=False)
         past = self.clock.ticks() / 1e9
@@ -94,8 +95,8 @@ class Traffic:
         self.sim.exec(self.flow, self.job, keep_open=True)
 
 
-def consumed(job):
-    found = {name: [] for name in SLOTS}
+def consumed(job: Any) -> Any:
+    found = {name: [] for name in SLOTS}  # type: ignore[var-annotated]
     for record in job.execution_history:
         if record.routine_id == "t" and isinstance(record.data.get("items"), dict):
             for name, seqs in record.data["items"].items():
@@ -105,7 +106,7 @@ def consumed(job):
 
 @pytest.mark.parametrize("resumes", [False, True], ids=["live", "resumed"])
 @pytest.mark.parametrize("policy", POLICIES + MORE, ids=repr)
-def test_every_item_ends_once(policy, resumes):
+def test_every_item_ends_once(policy: Any, resumes: Any) -> None:
     for seed in range(12):
         traffic = Traffic(policy, seed, resumes)
         job = traffic.run()
@@ -118,7 +119,7 @@ def test_every_item_ends_once(policy, resumes):
 
 
 @pytest.mark.parametrize("policy", POLICIES + MORE, ids=repr)
-def test_the_same_traffic_gives_the_same_decisions(policy):
+def test_the_same_traffic_gives_the_same_decisions(policy: Any) -> None:
     for seed in range(3):
         first, second = (Traffic(policy, seed, False).run() for _ in range(2))
         assert first.get_shared_data("seen") == second.get_shared_data("seen")
@@ -127,7 +128,7 @@ def test_the_same_traffic_gives_the_same_decisions(policy):
 
 
 @pytest.mark.parametrize("policy", POLICIES + MORE, ids=repr)
-def test_the_explanation_agrees_with_the_decision(policy):
+def test_the_explanation_agrees_with_the_decision(policy: Any) -> None:
     for seed in range(6):
         for decision in Traffic(policy, seed, seed % 2 == 1).run().explain("t").decisions:
             if decision.conditions and decision.conditions[0].name != "activated by hand":
@@ -136,7 +137,7 @@ def test_the_explanation_agrees_with_the_decision(policy):
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=repr)
-def test_only_policies_that_promise_it_activate_with_nothing(policy):
+def test_only_policies_that_promise_it_activate_with_nothing(policy: Any) -> None:
     if not any(name in repr(policy) for name in PERMITTED_EMPTY):
         for seed in range(6):
             seen = Traffic(policy, seed, False).run().get_shared_data("seen", [])

@@ -1,5 +1,7 @@
 """Pictures run policies; a failing one shows expected and actual under each other. Design: the catalogue."""
 
+from typing import Any
+
 import pytest
 
 from routilux import all_slots_ready_policy, batch_size_policy, custom_policy, immediate_policy, time_interval_policy
@@ -18,36 +20,36 @@ from routilux.testing import Picture, PictureError, check_picture, pictures_in, 
         (custom_policy(lambda slots, job: False), "in   a---|\ncall --!\nout  --[a]-|"),
     ],
 )
-def test_a_true_picture_passes(policy, picture):
+def test_a_true_picture_passes(policy: Any, picture: Any) -> None:
     check_picture(policy, picture)
 
 
-def test_slots_close_each_at_its_own_end():
+def test_slots_close_each_at_its_own_end() -> None:
     check_picture(batch_size_policy(2, at_end="fire"), "x   a|\ny   --b---|\nout ------([ab]|)")
 
 
-def test_a_picture_without_an_end_does_not_end():
+def test_a_picture_without_an_end_does_not_end() -> None:
     check_picture(immediate_policy(), "in  -a-\nout -[a]-")
 
 
-def test_letters_stand_for_items():
+def test_letters_stand_for_items() -> None:
     check_picture(immediate_policy(), "in  -a-|\nout -[a]-|", items={"a": {"price": 3}})
 
 
-def test_what_happens_between_two_columns_is_shown_with_its_time():
+def test_what_happens_between_two_columns_is_shown_with_its_time() -> None:
     played = run_picture(time_interval_policy(1.5), "in  ab---|\nout -")
     assert played.rows["out"] == "[a][b]@1.5s---|"
 
 
-def test_drops_and_leftovers_can_be_drawn():
-    def policy(slots, job_state):
+def test_drops_and_leftovers_can_be_drawn() -> None:
+    def policy(slots: Any, job_state: Any) -> Any:
         slots["in"].drop([point for point in slots["in"].peek_points() if point.data == "x"], "unwanted")
         return False, {}, None
 
     check_picture(policy, "in   -axb-|\nout  -----|\ndrop --x\nleft ab")
 
 
-def test_a_false_picture_shows_expected_and_actual_under_each_other():
+def test_a_false_picture_shows_expected_and_actual_under_each_other() -> None:
     with pytest.raises(PictureError) as caught:
         check_picture(batch_size_policy(2), "in  -a-b--|\nout -[a]-[b]--|\nleft -")
     assert str(caught.value).splitlines() == [
@@ -63,12 +65,12 @@ def test_a_false_picture_shows_expected_and_actual_under_each_other():
 @pytest.mark.parametrize(
     "text", ["in -a-|", "in -a-|\nin -b-|\nout -", "in -[a\nout -", "in (a-b)\nout -", "in -a)|\nout -"]
 )
-def test_an_unreadable_picture_is_refused(text):
+def test_an_unreadable_picture_is_refused(text: Any) -> None:
     with pytest.raises(ValueError, match=r"picture|row"):
         Picture.parse(text)
 
 
-def test_pictures_are_found_in_docstrings():
+def test_pictures_are_found_in_docstrings() -> None:
     text = """Do it.
 
     batch_size_policy(2)

@@ -1,5 +1,7 @@
 """Every policy does what the picture in its docstring shows, whatever runs first."""
 
+from typing import Any
+
 import pytest
 
 from routilux import policies
@@ -14,17 +16,17 @@ DRAWN = [
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize(("expression", "picture"), [drawn[1:] for drawn in DRAWN], ids=[drawn[0] for drawn in DRAWN])
-def test_a_policy_does_what_its_picture_shows(expression, picture, seed):
+def test_a_policy_does_what_its_picture_shows(expression: Any, picture: Any, seed: Any) -> None:
     check_picture(eval(expression, vars(policies).copy()), picture, seed=seed)
 
 
-def test_every_policy_draws_its_picture():
+def test_every_policy_draws_its_picture() -> None:
     others = {"Decision", "Policy", "first_of", "policy_from_dict"}
     assert {drawn[0] for drawn in DRAWN} == set(policies.__all__) - others
 
 
 @pytest.mark.parametrize("name", [drawn[0] for drawn in DRAWN])
-def test_every_policy_is_documented_in_the_form_of_the_catalogue(name):
+def test_every_policy_is_documented_in_the_form_of_the_catalogue(name: Any) -> None:
     text = getattr(policies, name).__doc__
     parts = ("activates", "takes", "holds back", "at end", "full slot", "resume", "explains", "picture")
     places = [text.find(f"\n    {part} ") for part in parts]
@@ -49,5 +51,5 @@ AT_END = [
 
 
 @pytest.mark.parametrize(("expression", "picture"), AT_END, ids=[pair[0] for pair in AT_END])
-def test_what_a_policy_is_told_else_is_done(expression, picture):
+def test_what_a_policy_is_told_else_is_done(expression: Any, picture: Any) -> None:
     check_picture(eval(expression, vars(policies).copy()), picture)
