@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import Any, TextIO
 
 from routilux.cli.flow_file import FlowFile, FlowFileError
 from routilux.cli.outcome import Summary, closing_line, json_text, summarize
@@ -32,11 +32,12 @@ def run_flow_file(file: FlowFile, args: argparse.Namespace, stdout: TextIO) -> i
     screen = open_screen(file.flow.flow_id)
     began = time.perf_counter()
     with contextlib.closing(screen), _logging_to(screen), Runtime(thread_pool_size=args.threads) as runtime:
-        job_state = runtime.exec(file.flow, params=params, inputs=inputs)
-        was_interrupted = _Watch(runtime, job_state, file, screen, began).until_end()
+        with _Interrupt() as interrupt:  # before the job begins: Ctrl-C may come at once
+            job_state = runtime.exec(file.flow, params=params, inputs=inputs)
+            _Watch(runtime, job_state, file, screen, began).until_end(interrupt)
         seconds = time.perf_counter() - began
     summary = summarize(job_state, file.flow.routines, seconds)
-    code = _exit_code(summary, was_interrupted)
+    code = _exit_code(summary, interrupt.came)
     if args.json:
         print(json.dumps(summary), file=stdout, flush=True)
     elif code == 0:
@@ -84,6 +85,25 @@ def output_path(text: str) -> Path:
     return path
 
 
+class _Interrupt:
+    """Notes the first Ctrl-C; the second ends the process."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self._before: Any = None
+
+    def __enter__(self) -> "_Interrupt":
+        self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class _Watch:
     """Looks at a running job from the main thread, shows how far it is, and cancels it on Ctrl-C."""
 
@@ -93,27 +113,17 @@ class _Watch:
         self._file = file
         self._screen = screen
         self._began = began
-        self._is_interrupted = False
         self._asks = True
 
-    def until_end(self) -> bool:
-        """Return when the job has ended; tell whether Ctrl-C ended it."""
+    def until_end(self, interrupt: _Interrupt) -> None:
+        """Return when the job has ended, by itself or by Ctrl-C."""
         job_id = self._job_state.job_id
-        before = signal.signal(signal.SIGINT, self._interrupt)
-        try:
-            while not self._is_interrupted and not self._runtime.wait_for_job(job_id, timeout=LOOK_SECONDS):
-                self._look()
-            if self._is_interrupted:
-                self._cancel(job_id)
-            else:
-                self._look()
-        finally:
-            signal.signal(signal.SIGINT, before)
-        return self._is_interrupted
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        self._is_interrupted = True
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the second Ctrl-C ends the process
+        while not interrupt.came and not self._runtime.wait_for_job(job_id, timeout=LOOK_SECONDS):
+            self._look()
+        if interrupt.came:
+            self._cancel(job_id)
+        else:
+            self._look()
 
     def _cancel(self, job_id: str) -> None:
         self._screen.close()  # a process that is killed would leave the cursor hidden

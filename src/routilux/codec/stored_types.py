@@ -33,6 +33,9 @@ class StoredEnum:
         self.kind: type = kind
         self.name = name
         self._members = {} if issubclass(kind, Flag) else dict(kind.__members__)
+        self._bits = 0
+        for member in kind.__members__.values() if issubclass(kind, Flag) else ():
+            self._bits |= int(member.value)
 
     def encode(self, value: Any, depth: int, encoders: Encoders) -> Any:
         """Give the member's name, or the number of a flag."""
@@ -43,7 +46,9 @@ class StoredEnum:
         if type(payload) is str and payload in self._members:
             return self._members[payload]
         if type(payload) is int and not self._members:
-            return self.kind(payload)
+            value = self.kind(payload)
+            if not payload & ~self._bits:  # some Pythons make a member of any bits
+                return value
         raise RefusedError(f"no member {payload!r} of {self.name}")
 
 
