@@ -290,15 +290,21 @@ class JobState(JobData):
             old, new = self._news[0]
             for callback in list(self._status_callbacks):
                 _guarded(callback, self, old, new)
-            with self._lock:
-                self._news.popleft()
-                completed = self._complete_callbacks if new.is_final else []
-                if new.is_final:
-                    self._complete_callbacks = []
-            for complete in completed:
-                _guarded(complete, self)
+            while completed := self._next_completed(new):
+                for complete in completed:
+                    _guarded(complete, self)
             if new.is_final or new is ExecutionStatus.PAUSED:
                 self.wake_waiters()
+
+    def _next_completed(self, new: ExecutionStatus) -> list[CompleteCallback]:
+        """Give who must hear of an end; with nobody left the change is told, and only then may waiters go on."""
+        with self._lock:
+            completed: list[CompleteCallback] = []
+            if new.is_final:
+                completed, self._complete_callbacks = self._complete_callbacks, []
+            if not completed:
+                self._news.popleft()
+        return completed
 
     def wake_waiters(self) -> None:
         """Let those who wait for a change of status look."""
@@ -307,7 +313,7 @@ class JobState(JobData):
             waiter.release()
 
     def wait_until(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
-        """Block until the predicate holds; it is looked at when the job pauses or ends."""
+        """Block until the predicate holds and all was told; looked at when the job pauses or ends."""
         deadline = None if timeout is None else self._clock.ticks() + int(timeout * 1e9)
         while True:
             waiter = threading.Lock()
@@ -319,7 +325,7 @@ class JobState(JobData):
             left = -1.0 if deadline is None else max(0.0, (deadline - self._clock.ticks()) / 1e9)
             if not waiter.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
                 self._forget_waiter(waiter)
-                return predicate()
+                return predicate() and self.is_told
 
     @property
     def is_told(self) -> bool:

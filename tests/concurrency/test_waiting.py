@@ -236,6 +236,24 @@ def test_m27_callback_that_waits_for_its_ended_job_does_not_hang(
     assert took[-1] < 0.5, "it waited for itself"
 
 
+def test_waiting_ends_only_after_the_last_callback_of_the_end_was_called(open_runtime: Callable[..., Runtime]) -> None:
+    seen: list[bool] = []
+
+    def callback(job: JobState) -> None:
+        waiting = threading.Thread(target=lambda: seen.append(runtime.wait_for_job(job.job_id, timeout=0)))
+        waiting.start()
+        waiting.join(SOON)
+        seen.append(job.is_told)
+
+    runtime = open_runtime(2)
+    begun = threading.Event()
+    job = runtime.exec(only(lambda: begun.wait(SOON) and None))
+    job.on_complete(callback)
+    begun.set()
+    assert ends(runtime, job)
+    assert seen == [False, True]  # from the callback itself it counts as told: it must not wait for itself
+
+
 def test_m27_shutdown_inside_of_a_logic_does_not_wait_for_itself(open_runtime: Callable[..., Runtime]) -> None:
     def logic() -> None:
         began = time.monotonic()

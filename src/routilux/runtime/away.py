@@ -106,9 +106,12 @@ def abandon(run: Any, activation: Activation) -> None:
         entry: Any = next((busy for busy in run.running if busy is activation or busy is cell), None)
         if entry is None:
             return
+        try:
+            run.running.remove(entry)  # whoever takes it out ends it: its own turn, or we
+        except ValueError:
+            return
         activation.is_abandoned = True
         activation.is_over = True
-        run.running.remove(entry)
         if entry is cell:
             cell.lost = True
         give_place_back(cell, activation)

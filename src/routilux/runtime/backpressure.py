@@ -3,6 +3,7 @@
 Design: §3.3 ("wait"), §12.
 """
 
+import time
 from typing import Any
 
 from routilux.current import current
@@ -27,6 +28,9 @@ def hold_back(run: Any, activation: Activation, queue: ItemQueue) -> None:
                 continue
             busy = [entry for entry in run.running if entry is not activation.cell and entry is not activation]
             if not busy:
+                if _is_in_transit(run):
+                    time.sleep(0)  # a worker has claimed a cell and is about to say so: let it
+                    continue
                 if len(run.work) > 1:
                     return
                 if not (settling.close_next(run) or settling.drop_one(run)):
@@ -36,6 +40,12 @@ def hold_back(run: Any, activation: Activation, queue: ItemQueue) -> None:
                 return
             run.waiting.append(activation)
         _wait(run, activation)
+
+
+def _is_in_transit(run: Any) -> bool:
+    """Whether some cell is just being claimed, or about to rest: it is nowhere to be found, and will be soon."""
+    elsewhere = [*run.running, *run.limbo, *run.starved, *(activation.cell for activation in run.waiting)]
+    return any(not (cell.token or cell.ready or cell.lost or cell in elsewhere) for cell in run.cells)
 
 
 def _help(run: Any, activation: Activation, queue: ItemQueue) -> bool:

@@ -187,9 +187,10 @@ class Cell:
             run.crash(self.routine_id, error)
             following = Next.REST
         current.set(None)
-        if self.lost:
-            return  # the job ended without waiting for this call
-        run.running.remove(self)
+        try:
+            run.running.remove(self)
+        except ValueError:
+            return  # it was abandoned: the job goes on, or has ended, without this call
         if run.permits is not None and not self.nested:
             run.give_permit()
         if following is Next.REST:
@@ -488,10 +489,11 @@ class Cell:
     def task_ends(self, activation: Activation) -> None:
         """Hear that an overlapping activation stands, returned, failed or went to the loop."""
         run = self.run
-        if activation.is_abandoned:
-            return
-        self.tell(looked_after)
-        run.running.remove(activation)
+        with run.lock:  # between being told and being gone nobody may see the run at rest
+            if activation.is_abandoned:
+                return
+            run.running.remove(activation)
+            self.tell(looked_after)
         if run.permits is not None:
             run.give_permit()
         run.release_work()

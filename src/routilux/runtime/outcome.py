@@ -64,9 +64,10 @@ def start_away(cell: Station, activation: Activation, coroutine: Coroutine[Any, 
 
 
 def _come_back(cell: Station, activation: Activation, result: Any, error: BaseException | None) -> None:
-    if activation.is_abandoned:
-        return
-    cell.run.running.remove(activation)
+    with cell.run.lock:
+        if activation.is_abandoned:
+            return
+        cell.run.running.remove(activation)
     activation.task = None
     if error is None and (activation.generator is None or result is None):
         activation.phase = Phase.RETURNED
