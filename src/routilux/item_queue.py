@@ -5,7 +5,8 @@ Design: §3, §12.
 An item is a plain tuple ``(data, emitted_at, enqueued_at, emitted_from[, metadata])``, stamps in ticks. Waiting items
 live in a list behind a cursor, so that appending needs no lock where one routine alone feeds the slot:
 ``if len(queue.items) < queue.line: queue.items.append(item)``. ``line`` is the length at which something must be looked
-at (the limit, the watermark, parked items); everything beyond it goes through `offer`, under the lock. Items that were
+at (the limit, the watermark, parked items); where several feed the slot it is closed, and ``edge`` says the same to
+those who hold the lock. Everything beyond goes through `offer`. Items that were
 taken out of the middle, or put back, pass through ``held``, in order of their numbers, each at most once per taking: no
 operation grows with what waits.
 
@@ -16,7 +17,7 @@ looks for parked items; a producer parks an item, then looks at it again: one of
 
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from routilux.clock import Clock
@@ -56,6 +57,7 @@ class ItemQueue(ItemStore):
         "definition",
         "discarding",
         "drops",
+        "edge",
         "fresh_drops",
         "is_closed",
         "limit",
@@ -81,7 +83,8 @@ class ItemQueue(ItemStore):
         self.discarding: str | None = None
         self.drops: dict[str, int] | None = None
         self.fresh_drops: list[tuple[str, int]] | None = None
-        self.line = LOCKED if shared else min(self.limit, self._threshold)
+        self.edge = self.limit if self.limit < self._threshold else self._threshold
+        self.line = LOCKED if shared else self.edge
 
     def refill(
         self, waiting: list[tuple[int, Item]], done: list[tuple[int, list[tuple[int, Item]]]], next_seq: int, limit: int
@@ -119,6 +122,21 @@ class ItemQueue(ItemStore):
         return SlotQueueFullError(self.name, self.routine_id, self.limit, self.waiting, self.total)
 
     # --- putting in -----------------------------------------------------------------------------------------
+
+    def add(self, data: Any, emitted_at: int, emitted_from: str) -> bool:
+        """Append one item if there is room for it without a further look."""
+        with self.lock:
+            if len(self.items) >= self.edge:
+                return False
+            self.items.append((data, emitted_at, self.clock.ticks(), emitted_from))
+            return True
+
+    @property
+    def would_park(self) -> bool:
+        """Whether an item would have to wait outside at this moment."""
+        if not self.parked and len(self.items) < self._committed + self.limit:
+            return False
+        return self.definition.on_full in (OnFull.WAIT, OnFull.STRETCH)
 
     def put(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any = None) -> None:
         """Append one item or raise `SlotQueueFullError`; never parks, drops only where all is discarded."""
@@ -209,12 +227,13 @@ class ItemQueue(ItemStore):
 
     def set_line(self) -> None:
         """Say at which length producers must look again. Call it with the lock held."""
-        if self.shared or self.parked or self.is_closed or self.discarding is not None:
-            self.line = LOCKED
+        if self.parked or self.is_closed or self.discarding is not None:
+            self.line = self.edge = LOCKED
             return
         full = self._committed + self.limit
         watermark = self._threshold + self._forgotten - self._base
-        self.line = watermark if self.done and watermark < full else full
+        self.edge = watermark if self.done and watermark < full else full
+        self.line = LOCKED if self.shared else self.edge
 
     def clear_consumed(self) -> None:
         """Forget consumed items. Call it with the lock held."""
@@ -224,26 +243,24 @@ class ItemQueue(ItemStore):
 
     # --- after the answer -----------------------------------------------------------------------------------
 
-    def accept(self, at: int) -> tuple[list[Taken], list[Outbox]]:
-        """Make final what was taken; let parked items in. Gives the records and the outboxes that emptied."""
+    def accept(self, at: int) -> Sequence[Outbox]:
+        """Make final what was taken; let parked items in. Gives the outboxes that emptied."""
         taken = self.taken
         self.taken = None
         assert taken is not None
         done = self.done
         for seqs, chunk in taken:
             done.append((at, seqs, chunk))
-        cursor = self.cursor
-        if self.lent:
-            assert self.held is not None
+        if self.held is None:
+            self._committed = cursor = self.cursor
+            if not self.parked and (cursor < COMPACT or cursor * 2 < len(self.items)):
+                return ()
+        elif self.lent:
             for seq in self.lent:
                 del self.held[seq]
             self.lent = None
-        if self.held is None:
-            self._committed = cursor
-            if not self.parked and (cursor < COMPACT or cursor * 2 < len(self.items)):
-                return taken, []
         with self.lock:
-            return taken, self.settle()
+            return self.settle()
 
     def reject(self) -> list[Outbox]:
         """Put what was taken back in place: the answer was no. Gives the outboxes that emptied."""

@@ -108,7 +108,9 @@ class AllSlotsReadyPolicy(Policy):
             queue = slot.queue
             if queue.cursor == len(queue.items) and not queue.held:
                 return False, {}, None, counts_of(slots)
-        data = {name: [slot.queue.take_one()] for name, slot in slots.items()}
+        data = {}
+        for name, slot in slots.items():
+            data[name] = [slot.queue.take_one()]
         return True, data, {"reason": "all_slots_ready"}, None
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:

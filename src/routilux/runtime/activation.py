@@ -27,6 +27,9 @@ class Phase(Enum):
     RETRYING = "retrying"  # until its delay is over
 
 
+RUNNING, RETURNED = Phase.RUNNING, Phase.RETURNED  # looking a member up in its class takes longer than a call
+
+
 class Home(Protocol):
     """What an activation needs of its cell."""
 
@@ -38,12 +41,12 @@ class Home(Protocol):
     logic: Callable[..., Any]
     slot_names: tuple[str, ...]
     keyword_values: dict[str, Any]
+    wants_message: bool
     routes: dict[str, Any]
     nested: bool
     priority: int
     width: int
 
-    def keywords(self, activation: "Activation") -> dict[str, Any]: ...
     def nudge(self) -> None: ...
 
     keeps_data: bool
@@ -53,6 +56,7 @@ class Home(Protocol):
     def unrouted(self, event: str) -> None: ...
     def report_drops(self, queue: ItemQueue) -> None: ...
     def hold_back(self, activation: "Activation", queue: ItemQueue) -> None: ...
+    def run_now(self, activation: "Activation", target: Any) -> None: ...
     def start_away(self, activation: "Activation", coroutine: Coroutine[Any, Any, Any]) -> None: ...
     def commit_boundary(self, activation: "Activation") -> None: ...
     @property
@@ -104,6 +108,7 @@ class Activation:
     data: Any = None
     message: Any = None
     taken: Any = ()  # [(queue, records of what was consumed)]
+    numbers: Any = ()  # the same for the history: [(slot, sequences of numbers)]
     started_at = 0
     ended_at = 0
     retry_due: int | None = None
@@ -162,7 +167,9 @@ class Activation:
             items = queue.items
             if len(items) < queue.line:
                 items.append((data, now, now, name))
-            else:
+            elif not queue.add(data, now, name):
+                if target.ready and not self.nested and self.phase is RUNNING and queue.would_park:
+                    cell.run_now(self, target)
                 try:
                     if self.offer(queue, data, now, name):
                         delivered = Emission(self)
@@ -186,7 +193,7 @@ class Activation:
             self.cell.report_drops(queue)
         if outcome != PARKED:
             return False
-        if self.counts.get(queue, 0) > queue.limit and not self.nested and self.phase is Phase.RUNNING:
+        if self.counts.get(queue, 0) > queue.limit and not self.nested and self.phase is RUNNING:
             self.cell.hold_back(self, queue)
         return True
 
@@ -219,28 +226,40 @@ class Activation:
 
     def execute(self) -> None:
         """Run the logic until it returns, fails, stands at a boundary or goes elsewhere; never raises."""
-        self.phase = Phase.RUNNING
+        self.phase = RUNNING
         self.has_begun = True
-        current.set(self)
+        if current.get() is not self:
+            current.set(self)
         try:
             if self.generator is None:
                 cell = self.cell
                 data = self.data
-                arguments = [data[name] if name in data else [] for name in cell.slot_names]  # noqa: SIM401  hot path
-                if cell.keeps_data:
-                    arguments = [list(items) for items in arguments]
-                if cell.keyword_values:
-                    result = cell.logic(*arguments, **cell.keywords(self))
+                names = cell.slot_names
+                if len(names) == 1 and len(data) == 1 and not cell.keeps_data:
+                    arguments = data.values()
+                else:
+                    arguments = self._arguments(names, cell.keeps_data)
+                if cell.wants_message:
+                    result = cell.logic(*arguments, **cell.keyword_values, policy_message=self.message)
+                elif cell.keyword_values:
+                    result = cell.logic(*arguments, **cell.keyword_values)
                 else:
                     result = cell.logic(*arguments)
                 if result is None or not self._goes_on(result):
-                    self.phase = Phase.RETURNED
+                    self.phase = RETURNED
                     return
                 if self.phase is Phase.AWAY:
                     return
             self._continue()
         except BaseException as error:  # noqa: BLE001  whatever a logic raises is answered by its handler
             self.fail(error)
+
+    def _arguments(self, names: tuple[str, ...], keeps_data: bool) -> list[list[Any]]:
+        """Give a list per slot, in their order; copies where the data may be needed once more."""
+        data = self.data
+        if keeps_data:
+            return [list(data[name]) if name in data else [] for name in names]
+        return [data[name] if name in data else [] for name in names]  # noqa: SIM401  each its own list
 
     def fail(self, error: BaseException) -> None:
         """Note that the logic failed."""
@@ -268,7 +287,7 @@ class Activation:
         try:
             value = next(iterator)
         except StopIteration:
-            self.phase = Phase.RETURNED
+            self.phase = RETURNED
             return
         self.yielded(value)
 

@@ -50,28 +50,27 @@ def _is_in_transit(run: Any) -> bool:
 
 def _help(run: Any, activation: Activation, queue: ItemQueue) -> bool:
     """Run one ready cell of this job on this thread: the one behind the full slot if it is ready."""
-    cell = run.cell(queue.routine_id)
-    if not _claim(cell):
-        ready = [candidate for candidate in run.cells if candidate.ready]
-        if not ready:
-            return False
-        cell = ready[run.dispatcher.choose(len(ready))]
-        if not _claim(cell):
-            return True  # another worker was faster: look again
+    if run_nested(activation, run.cell(queue.routine_id)):
+        return True
+    ready = [candidate for candidate in run.cells if candidate.ready]
+    if not ready:
+        return False
+    run_nested(activation, ready[run.dispatcher.choose(len(ready))])
+    return True  # also where another worker was faster: look again
+
+
+def run_nested(activation: Activation, cell: Any) -> bool:
+    """Run a turn of a ready cell inside of an activation; False if it is not ready, or another worker was faster."""
+    try:
+        cell.ready.pop()
+    except IndexError:
+        return False
     cell.nested = True
     try:
         cell.turn()
     finally:
         cell.nested = False
         current.set(activation)
-    return True
-
-
-def _claim(cell: Any) -> bool:
-    try:
-        cell.ready.pop()
-    except IndexError:
-        return False
     return True
 
 

@@ -19,7 +19,7 @@ from routilux.explanation import Note
 from routilux.item_queue import ItemQueue
 from routilux.record import RoutineRecord
 from routilux.runtime import failing, outcome, waking
-from routilux.runtime.activation import Activation, AtomicActivation, Phase
+from routilux.runtime.activation import RETURNED, Activation, AtomicActivation, Phase
 from routilux.runtime.asking import checked_policy
 from routilux.runtime.holding import Hold
 from routilux.runtime.host import Host
@@ -56,6 +56,7 @@ class Cell:
         "hold",
         "in_line",
         "inbox",
+        "is_barred",
         "is_ordered_overlap",
         "is_plain",
         "is_source",
@@ -112,8 +113,8 @@ class Cell:
         self.open_slots = len(self.queues)
         self.hold: Hold | None = None
         self._lie_idle()
-        keywords = {"job_state": run.job, "routine": self.routine, "policy_message": None}
-        self.keyword_values = {name: keywords[name] for name in plan.keywords}
+        keywords = {"job_state": run.job, "routine": self.routine}
+        self.keyword_values = {name: keywords[name] for name in plan.keywords if name in keywords}
         self.wants_message = "policy_message" in plan.keywords
         self.make_activation: Callable[[Any], Activation] = self._kind()
         self.logic = definition.logic
@@ -121,9 +122,16 @@ class Cell:
         self.slot_names = plan.slot_names
         self.keeps_data = plan.keeps_data
         self.is_ordered_overlap = self.width > 1 and definition.ordered
-        self.is_plain = self.width == 1 and definition.timeout is None and not run.observers and not plan.is_atomic
         self.special = bool(run.observers)
         self.limiter = run.limiter(definition.limit) if definition.limit is not None else None
+        self.is_plain = not (
+            self.width > 1
+            or self.is_source
+            or self.special
+            or plan.is_atomic
+            or self.limiter is not None
+            or definition.timeout is not None
+        )
 
     def _lie_idle(self) -> None:
         self.token: list[None] = [None]
@@ -144,6 +152,7 @@ class Cell:
         self.clock_ended = False
         self.policy_attempt = 0
         self.policy_pauses = False
+        self.is_barred = self.record.ended or self.record.skipped
 
     def _kind(self) -> Callable[[Any], Activation]:
         atomic = self.plan.is_atomic
@@ -235,8 +244,7 @@ class Cell:
                 self._hear()
             if flights:
                 outcome.tend(self)
-            busy = len(flights) >= self.width or self.in_line
-            if not (run.is_open and self.ask_due) or busy or self.policy_pauses or self._is_through():
+            if self.is_barred or not (self.ask_due and run.is_open) or len(flights) >= self.width or self.in_line:
                 following = self._stop_here()
                 if following is not None:
                     return following
@@ -268,9 +276,11 @@ class Cell:
             self._maybe_end()
         return Next.REST
 
-    def _is_through(self) -> bool:
+    def look_at_bars(self) -> None:
+        """Note whether its policy must not be asked any more, or for a while."""
         record = self.record
-        return record.ended or record.skipped or (self.is_source and self.started)
+        is_through = record.ended or record.skipped or (self.is_source and self.started)
+        self.is_barred = is_through or self.policy_pauses
 
     def _after_no(self) -> Next | None:
         """Give back what was taken for an activation that does not come."""
@@ -288,10 +298,15 @@ class Cell:
             if activation.taken and self.width > 1:
                 self.ask_due = True  # what still waits may run beside it
             return
-        activation.nested = self.nested
+        if self.nested:
+            activation.nested = True
         activation.execute()
-        if activation.phase is Phase.RETURNED and not activation.counts:
-            outcome.finish(self, activation)
+        if activation.phase is RETURNED and not activation.counts and not activation.is_abandoned:
+            self.flights.pop()
+            activation.is_over = True
+            if activation.taken:
+                self.ask_due = True
+            outcome.note_end(self, activation)
 
     def _hear(self) -> None:
         while self.inbox:
@@ -318,15 +333,13 @@ class Cell:
         """Ask the policy; give the activation to launch, its items taken, or None."""
         activation = self.make_activation(self)
         if self.is_source:
-            if self.started or (self.hold is not None and self.hold.stops({})):
-                return None
-            return self._begin(activation, self.ticks(), (True, {}, None, None), [])
+            return self._decide_source(activation)
         current.set(activation)
         queues = self.queues
         for queue in queues:
             queue.taken = []
         try:
-            answer = self._take_all() if self.forced else self.ask(self.record.slots, self.job)
+            answer = self.ask(self.record.slots, self.job) if not self.forced else self._take_all()
             if answer[0] and self.hold is not None and self.hold.stops(answer[1]):
                 self._reject()
                 return None
@@ -337,13 +350,15 @@ class Cell:
         if not answer[0]:
             self._say_no(answer)
             return None
-        at = self.ticks()
-        taken = []
+        activation.started_at = at = self.ticks()
+        activation.taken = taken = []
+        activation.numbers = numbers = []
         for queue in queues:
             if queue.taken:
-                records, emptied = queue.accept(at)
+                records = queue.taken
                 taken.append((queue, records))
-                for outbox in emptied:
+                numbers.append((queue.name, (records[0][0],) if len(records) == 1 else [seqs for seqs, _ in records]))
+                for outbox in queue.accept(at):
                     outbox.emptied(queue)
             elif queue.fresh_drops:
                 self._give_back(queue)
@@ -351,17 +366,23 @@ class Cell:
                 queue.taken = None
             if queue.fresh_drops:
                 self.report_drops(queue)
-        return self._begin(activation, at, answer, taken)
+        return self._begin(activation, answer)
 
-    def _begin(self, activation: Activation, at: int, answer: Any, taken: list[Any]) -> Activation:
+    def _decide_source(self, activation: Activation) -> Activation | None:
+        """Begin the one activation of a routine without slots and policy."""
+        if self.started or (self.hold is not None and self.hold.stops({})):
+            return None
+        current.set(activation)
+        activation.started_at = self.ticks()
+        self.is_barred = True
+        return self._begin(activation, (True, {}, None, None))
+
+    def _begin(self, activation: Activation, answer: Any) -> Activation:
         record = self.record
         self.started = True
         record.activation_count = activation.number = number = record.activation_count + 1
-        activation.started_at = at
-        activation.data = answer[1]
-        activation.message = answer[2]
-        activation.taken = taken
-        record.decisions.append([True, at, answer[3], number])
+        _, activation.data, activation.message, facts = answer
+        record.decisions.append([True, activation.started_at, facts, number])
         if self.special:
             self._after_special()
         self.flights.append(activation)
@@ -428,12 +449,6 @@ class Cell:
         self.ask = _nobody_asks
         self.flights = []
 
-    def keywords(self, activation: Activation) -> dict[str, Any]:
-        """Give what the logic wants to know by keyword."""
-        if self.wants_message:
-            return {**self.keyword_values, "policy_message": activation.message}
-        return self.keyword_values
-
     def check_declared(self, event: str) -> None:
         """Refuse an event that a declaring routine does not declare."""
         events = self.plan.definition.events
@@ -454,6 +469,11 @@ class Cell:
         drops, queue.fresh_drops = queue.fresh_drops, None
         for reason, count in drops or ():
             self.run.dropped(queue.routine_id, queue.definition.name, reason, count)
+
+    def run_now(self, activation: Activation, target: "Cell") -> None:
+        """Let a consumer whose slot is full run on this thread, before anything is parked."""
+        if self.run.is_open:
+            self.run.run_nested(activation, target)
 
     def hold_back(self, activation: Activation, queue: ItemQueue) -> None:
         """Keep an emitter from running away from its consumers."""

@@ -144,6 +144,7 @@ def _revive(cell: Cell, stored: StoredActivation) -> Activation:
         for slot, seqs, chunk in stored.taken
         if slot in cell.record.slots
     ]
+    activation.numbers = [(slot, (seqs,)) for slot, seqs, _ in stored.taken if slot in cell.record.slots]
     activation.counts = {}
     if stored.returned:
         activation.phase = Phase.RETURNED

@@ -98,6 +98,7 @@ def _continue(cell: Station, activation: Activation, info: ErrorRecord) -> None:
 def _skip(cell: Station, info: ErrorRecord, taken: Sequence[tuple[ItemQueue, list[Taken]]] = ()) -> None:
     cell.job.update_routine_state_of(cell.routine_id, {"status": "skipped", "error": info.message})
     cell.record.skipped = True
+    cell.look_at_bars()
     for queue, records in taken:
         with queue.lock:
             queue.count_drop("skipped", sum(len(chunk) for _, chunk in records))
@@ -118,6 +119,7 @@ def _retry(cell: Station, activation: Activation, delay_seconds: float) -> None:
     following.boundary = activation.boundary
     following.started_at = activation.started_at
     following.data, following.message, following.taken = activation.data, activation.message, activation.taken
+    following.numbers = activation.numbers
     following.counts = activation.counts
     cell.flights[cell.flights.index(activation)] = following
     begin_retry(cell, following, cell.ticks() + int(delay_seconds * 1e9))
@@ -147,9 +149,11 @@ def policy_failed(cell: Station, error: Exception) -> None:
     match decision:
         case Retry(delay_seconds):
             cell.policy_pauses = True
+            cell.look_at_bars()
 
             def ask_again() -> None:
                 cell.policy_pauses = False
+                cell.look_at_bars()
                 cell.ask_due = True
 
             cell.run.work_until(cell.ticks() + int(delay_seconds * 1e9), cell, ask_again)

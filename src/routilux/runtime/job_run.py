@@ -355,6 +355,10 @@ class JobRun(Gate):
 
     # --- what cells and the job ask -------------------------------------------------------------------------
 
+    def run_nested(self, activation: Activation, cell: Cell) -> bool:
+        """Run a turn of a ready cell inside of an activation."""
+        return backpressure.run_nested(activation, cell)
+
     def hold_back(self, activation: Activation, queue: ItemQueue) -> None:
         """Keep an emitter from running away from its consumers."""
         backpressure.hold_back(self, activation, queue)

@@ -211,21 +211,23 @@ def finish(cell: Station, activation: Activation) -> None:
     else:
         flights.remove(activation)
     activation.is_over = True
-    taken = activation.taken
-    if taken:
+    if activation.taken:
         cell.ask_due = True
     if activation.timer is not None:
         activation.timer.cancel()
     give_place_back(cell, activation)
-    activation.ended_at = now = cell.ticks()
+    if activation.error is None:
+        note_end(cell, activation)
     if cell.is_source and cell.started and not flights:
         cell.run.end_routine(cell)
-    if activation.error is not None:
-        return
-    seqs = [(queue.name, [record[0] for record in records]) for queue, records in taken]
-    facts = (activation.number, activation.attempt, activation.started_at, now, seqs)
+
+
+def note_end(cell: Station, activation: Activation) -> None:
+    """Write an activation that took effect into the history, and tell it to observers."""
+    activation.ended_at = now = cell.ticks()
+    facts = (activation.number, activation.attempt, activation.started_at, now, activation.numbers)
     cell.history((next(cell.history_numbers), now, cell.routine_id, "activated", facts))
-    if cell.run.observers:
+    if cell.special and cell.run.observers:
         seconds = (now - activation.started_at) / 1e9
         emitted = activation.emitted or {}
         cell.run.observe("on_activation_ended", cell.routine_id, activation.activation_id, seconds, emitted)

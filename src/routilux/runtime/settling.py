@@ -84,6 +84,7 @@ def end_routine(run: Any, cell: Cell) -> None:
         if cell.record.ended:
             return
         cell.record.ended = True
+        cell.look_at_bars()
         if cell.armed is not None or cell.record.wake is not None:
             cell.record.wake = None
             cell.arm()
