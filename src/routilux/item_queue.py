@@ -212,6 +212,15 @@ class ItemQueue(ItemStore):
             self.items.append((data, emitted_at, now, emitted_from, metadata))
         self.set_line()
 
+    def park_behind(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any, owner: Outbox) -> bool:
+        """Park an item behind others of the same outbox; False if none of them waits any more."""
+        with self.lock:
+            if self not in owner.counts or not self.parked:
+                return False
+            owner.counts[self] += 1
+            self.parked.append((data, emitted_at, emitted_from, metadata, owner))
+            return True
+
     def park(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any, owner: Outbox) -> list[Outbox]:
         """Let an item wait outside until there is room; gives the outboxes that emptied. Call it with the lock held."""
         if self.parked is None:
@@ -305,21 +314,24 @@ class ItemQueue(ItemStore):
         """Let parked items in while there is room; gives the outboxes that emptied. Call it with the lock held."""
         parked = self.parked
         emptied: list[Outbox] = []
-        if not parked:
+        if not parked or not self._has_room():
             return emptied
         now = self.clock.ticks()
-        items = self.items
-        while parked and self._has_room():
-            data, emitted_at, emitted_from, metadata, owner = parked.popleft()
-            if metadata is None:
-                items.append((data, emitted_at, now, emitted_from))
-            else:
-                items.append((data, emitted_at, now, emitted_from, metadata))
-            self._unpark(owner, emptied)
+        room = self._committed + self.limit - len(self.items)
+        moving = [parked.popleft() for _ in range(min(room, len(parked)))]
+        self.items += [
+            (data, emitted_at, now, sender) if metadata is None else (data, emitted_at, now, sender, metadata)
+            for data, emitted_at, sender, metadata, _ in moving
+        ]
+        moved: dict[Outbox, int] = {}
+        for *_, owner in moving:
+            moved[owner] = moved.get(owner, 0) + 1
+        for owner, count in moved.items():
+            self._unpark(owner, emptied, count)
         return emptied
 
-    def _unpark(self, owner: Outbox, emptied: list[Outbox]) -> None:
-        left = owner.counts[self] - 1
+    def _unpark(self, owner: Outbox, emptied: list[Outbox], count: int = 1) -> None:
+        left = owner.counts[self] - count
         if left:
             owner.counts[self] = left
             return

@@ -167,7 +167,7 @@ class Activation:
             items = queue.items
             if len(items) < queue.line:
                 items.append((data, now, now, name))
-            elif not queue.add(data, now, name):
+            elif (self.counts and queue in self.counts) or not queue.add(data, now, name):
                 if target.ready and not self.nested and self.phase is RUNNING and queue.would_park:
                     cell.run_now(self, target)
                 try:
@@ -188,11 +188,12 @@ class Activation:
         """Put an item into a slot that may be full; True if it was parked."""
         if self.counts is None:
             self.counts = {}
-        outcome = queue.offer(data, emitted_at, name, metadata, self)
-        if outcome == DROPPED or queue.fresh_drops:
-            self.cell.report_drops(queue)
-        if outcome != PARKED:
-            return False
+        if not (self.counts and queue.park_behind(data, emitted_at, name, metadata, self)):
+            outcome = queue.offer(data, emitted_at, name, metadata, self)
+            if outcome == DROPPED or queue.fresh_drops:
+                self.cell.report_drops(queue)
+            if outcome != PARKED:
+                return False
         if self.counts.get(queue, 0) > queue.limit and not self.nested and self.phase is RUNNING:
             self.cell.hold_back(self, queue)
         return True
