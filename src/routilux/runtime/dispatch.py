@@ -23,6 +23,8 @@ from routilux.runtime.ports import Runnable
 logger = logging.getLogger(__name__)
 
 PATIENCE = 0.0002  # seconds that something ready may wait before another worker is woken
+CROWDED = 0.001  # seconds that the watcher comes late where threads compute in Python
+STUCK = 0.01  # seconds without progress after which a further worker is woken even there
 WATCH = 0.02  # seconds without anything ready after which the watch is given up
 
 
@@ -35,6 +37,37 @@ class _Worker:
         self.gate = threading.Lock()
         self.gate.acquire()
         self.thread: threading.Thread | None = None
+
+
+class _Watch:
+    """Decides how many workers more are needed, from looks taken a short while apart.
+
+    The watcher itself needs the interpreter to look: where it comes late, threads compute in Python, and one more of
+    them would only make all wait for each other. Then only what was stuck for long gets one.
+    """
+
+    def __init__(self) -> None:
+        self.is_crowded = False  # the last look came late
+        self.is_over = False  # nothing was ready for a while
+        self._pops = -1
+        self._stuck_since = 0.0
+        self._quiet_since = 0.0
+
+    def look(self, ready: int, pops: int) -> int:
+        """Give the number of workers to wake, for so many ready things and so many that were ever taken."""
+        now = time.monotonic()
+        is_moving = pops != self._pops
+        self._pops = pops
+        if is_moving or not ready:
+            self._stuck_since = now
+        if is_moving or ready:
+            self._quiet_since = now
+        self.is_over = now - self._quiet_since > WATCH
+        if is_moving or not ready:
+            return 0
+        if not self.is_crowded:
+            return ready
+        return int(now - self._stuck_since > STUCK)
 
 
 class ThreadTimer:
@@ -211,8 +244,7 @@ class ThreadDispatcher:
             self._timer_thread.start()
 
     def _tick(self) -> None:
-        pops = -1
-        quiet_since = 0.0
+        watch = _Watch()
         while True:
             due: list[ThreadTimer] = []
             with self._clockwork:
@@ -223,19 +255,16 @@ class ThreadDispatcher:
                     due.append(heapq.heappop(self._heap)[2])
                 if not due:
                     left = (self._heap[0][0] - now) / 1e9 if self._heap else threading.TIMEOUT_MAX
-                    self._clockwork.wait(min(left, PATIENCE if self._watching else threading.TIMEOUT_MAX))
+                    patience = min(left, PATIENCE if self._watching else threading.TIMEOUT_MAX)
+                    began = time.monotonic()
+                    self._clockwork.wait(patience)
+                    watch.is_crowded = time.monotonic() - began > patience + CROWDED
             for timer in due:
                 self._fire(timer)
             if not self._watching:
                 continue
-            moment = time.monotonic()
-            count = self._ready_count()
-            if count and self._pops == pops:
-                self._wake(count)
-            if count or self._pops != pops:
-                quiet_since = moment
-            pops = self._pops
-            if moment - quiet_since > WATCH:
+            self._wake(watch.look(self._ready_count(), self._pops))
+            if watch.is_over:
                 self._watching = False
                 self._watching = self._ready_count() > 0
 

@@ -274,9 +274,8 @@ class Runtime:
 
     def close_job(self, job_id: str) -> bool:
         """Take no more posts for a job that was kept open; it ends when its work is done. False if it was not open."""
-        if self._job_of(job_id).status.is_final:
-            return False
-        return self._run(job_id).shut_door()
+        run = self._run_if_any(job_id)
+        return run is not None and run.shut_door()
 
     def repost(self, job_id: str, dead_letter_id: str) -> None:
         """Post the items of a dead letter again.
@@ -375,12 +374,17 @@ class Runtime:
             JobFinishedError: it has ended.
             JobNotFoundError: it is not known.
         """
-        self._check_process()
-        with self._lock:
-            run = self._unfinished.get(job_id)
+        run = self._run_if_any(job_id)
         if run is None:
             raise JobFinishedError(job_id, f"has ended: it is {self._job_of(job_id).status}")
         return run
+
+    def _run_if_any(self, job_id: str) -> JobRun | None:
+        """Find the run of a known job; None if it has ended."""
+        job = self._job_of(job_id)
+        with self._lock:
+            run = self._unfinished.get(job_id)
+        return None if job.status.is_final else run
 
     def explain_all(self, job_id: str) -> list[Explanation]:
         """Say why a job is not finished: every routine that has not ended, in order of the flow."""
@@ -391,9 +395,8 @@ class Runtime:
 
     def cancel_job(self, job_id: str) -> bool:
         """Cancel a job: nothing new starts, it ends within the grace. False if it had ended or was ending."""
-        if self._job_of(job_id).status.is_final:
-            return False
-        return self._run(job_id).stop(ExecutionStatus.CANCELLED, None, self.grace_seconds)
+        run = self._run_if_any(job_id)
+        return run is not None and run.stop(ExecutionStatus.CANCELLED, None, self.grace_seconds)
 
     def pause_job(self, job_id: str, timeout: float | None = None) -> bool:
         """Let a job come to rest: nothing new starts; it is paused once all that runs reached a boundary.
@@ -411,9 +414,8 @@ class Runtime:
 
     def resume_job(self, job_id: str) -> bool:
         """Let a paused job go on. False if it is not paused."""
-        if self._job_of(job_id).status.is_final:
-            return False
-        return self._run(job_id).resume()
+        run = self._run_if_any(job_id)
+        return run is not None and run.resume()
 
     def hold_routine(
         self, job_id: str, routine_id: str, when: Callable[[dict[str, list[Any]]], Any] | None = None
