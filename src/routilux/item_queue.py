@@ -36,6 +36,7 @@ class Outbox(Protocol):
     """Whose parked item it is."""
 
     counts: dict[Any, int]
+    tags: Sequence[Any]
 
     @property
     def key(self) -> str:
@@ -46,6 +47,19 @@ class Outbox(Protocol):
 
     def refuse(self) -> None:
         """Hear that the job has ended, and what is parked stays outside."""
+
+
+class Tracer(Protocol):
+    """Who follows which items come from which activation of a fan-out. Called with the queue's lock held."""
+
+    def tag(self, owner: Outbox) -> Any:
+        """Give the metadata of an item that enters, and count it."""
+
+    def lost(self, metadata: Any) -> None:
+        """Hear that an item which had entered is gone without being consumed."""
+
+    def refused(self, owner: Outbox) -> None:
+        """Hear that an item was dropped before it entered."""
 
 
 class ItemQueue(ItemStore):
@@ -66,6 +80,7 @@ class ItemQueue(ItemStore):
         "parked",
         "routine_id",
         "shared",
+        "tracer",
     )
 
     def __init__(self, definition: SlotDefinition, routine_id: str, clock: Clock, shared: bool) -> None:
@@ -80,10 +95,11 @@ class ItemQueue(ItemStore):
         self.parked: deque[tuple[Any, int, str, Any, Outbox]] | None = None
         self.shared = shared
         self.is_closed = False
+        self.tracer: Tracer | None = None
         self.discarding: str | None = None
         self.drops: dict[str, int] | None = None
         self.fresh_drops: list[tuple[str, int]] | None = None
-        self.edge = self.limit if self.limit < self._threshold else self._threshold
+        self.edge = min(self._threshold, self.limit)
         self.line = LOCKED if shared else self.edge
 
     def refill(
@@ -156,17 +172,18 @@ class ItemQueue(ItemStore):
         """
         with self.lock:
             if self.discarding is not None:
-                self.count_drop(self.discarding)
+                self._refuse(self.discarding, owner)
                 return TAKEN
             if not self.parked and self._has_room():
-                self._append(data, emitted_at, emitted_from, metadata)
+                self._append(data, emitted_at, emitted_from, self._tagged(metadata, owner))
                 return TAKEN
             on_full = self.definition.on_full
             if on_full is OnFull.FAIL:
                 raise self.full_error()
             if on_full is OnFull.DROP:
-                self.count_drop("full")
+                self._refuse("full", owner)
                 return DROPPED
+            metadata = self._tagged(metadata, owner)
             if on_full is OnFull.DROP_OLDEST:
                 self._drop_oldest()
                 self._append(data, emitted_at, emitted_from, metadata)
@@ -218,7 +235,7 @@ class ItemQueue(ItemStore):
             if self not in owner.counts or not self.parked:
                 return False
             owner.counts[self] += 1
-            self.parked.append((data, emitted_at, emitted_from, metadata, owner))
+            self.parked.append((data, emitted_at, emitted_from, self._tagged(metadata, owner), owner))
             return True
 
     def park(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any, owner: Outbox) -> list[Outbox]:
@@ -236,7 +253,7 @@ class ItemQueue(ItemStore):
 
     def set_line(self) -> None:
         """Say at which length producers must look again. Call it with the lock held."""
-        if self.parked or self.is_closed or self.discarding is not None:
+        if self.parked or self.is_closed or self.discarding is not None or self.tracer is not None:
             self.line = self.edge = LOCKED
             return
         full = self._committed + self.limit
@@ -338,6 +355,28 @@ class ItemQueue(ItemStore):
         del owner.counts[self]
         emptied.append(owner)
 
+    # --- whose items they are -------------------------------------------------------------------------------
+
+    def trace(self, tracer: Tracer | None) -> None:
+        """Have somebody follow which items come and go, from now on."""
+        with self.lock:
+            self.tracer = tracer
+            self.set_line()
+
+    def _tagged(self, metadata: Any, owner: Outbox) -> Any:
+        return metadata if self.tracer is None or metadata is not None else self.tracer.tag(owner)
+
+    def _lose(self, items: Iterable[Item]) -> None:
+        if self.tracer is not None:
+            for item in items:
+                if len(item) > 4:
+                    self.tracer.lost(item[4])
+
+    def _refuse(self, reason: str, owner: Outbox) -> None:
+        self.count_drop(reason)
+        if self.tracer is not None:
+            self.tracer.refused(owner)
+
     # --- losing, always counted -----------------------------------------------------------------------------
 
     def count_drop(self, reason: str, count: int = 1) -> None:
@@ -351,7 +390,9 @@ class ItemQueue(ItemStore):
 
     def drop_waiting(self, seqs: Iterable[int], reason: str) -> int:
         """Drop waiting items by number; gives how many there were. Call it with the lock held."""
-        count = len(self.pull(seqs))
+        pulled = self.pull(seqs)
+        count = len(pulled)
+        self._lose(item for _, item in pulled)
         if count:
             self._forgotten += count
             self.count_drop(reason, count)
@@ -360,8 +401,9 @@ class ItemQueue(ItemStore):
     def _drop_oldest(self) -> None:
         first = next(self._held_pairs(), None)
         if first is not None and self.held:
-            del self.held[first[0]]
+            self._lose([self.held.pop(first[0])])
         elif self.cursor < len(self.items):
+            self._lose([self.items[self.cursor]])
             self.cursor += 1
         self._forgotten += 1
         self._committed += 1
@@ -372,7 +414,8 @@ class ItemQueue(ItemStore):
         with self.lock:
             if not self.parked:
                 return None
-            owner = self.parked.popleft()[4]
+            *_, metadata, owner = self.parked.popleft()
+            self._lose([(None, 0, 0, "", metadata)])
             self.count_drop(reason)
             emptied: list[Outbox] = []
             self._unpark(owner, emptied)
@@ -391,6 +434,8 @@ class ItemQueue(ItemStore):
             self.discarding = reason
             waiting = self.waiting
             count = waiting + self.parked_count
+            self._lose(item for _, item in self.peek())
+            self._lose((None, 0, 0, "", metadata) for *_, metadata, _ in self.parked or ())
             self.held = self.lent = None
             self.cursor = len(self.items)
             self._forgotten += waiting

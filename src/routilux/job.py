@@ -19,7 +19,7 @@ from routilux.errors import BadValueError, NoActivationError, RoutineNotFoundErr
 from routilux.explanation import Explanation
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus, Leftovers
 from routilux.job_data import JobData, activation_id_of
-from routilux.record import ParkedItem
+from routilux.record import Groups, ParkedItem
 from routilux.slot import Slot
 from routilux.snapshot import picture_of, restore
 
@@ -190,6 +190,14 @@ class JobState(JobData):
         if record.memory is None:
             record.memory = {}
         return record.memory
+
+    def groups(self) -> Groups:
+        """Give what the routine that asks gathers: a group for each activation of its fan-out.
+
+        Raises:
+            NoActivationError: no routine is current.
+        """
+        return self._record(self._current("groups")).groups or Groups()
 
     def _current(self, call: str) -> str:
         routine_id = self.current_routine_id

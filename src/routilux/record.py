@@ -5,7 +5,7 @@ Design: §1 (knows), §4.6.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from routilux.item_store import Item
@@ -42,6 +42,33 @@ class ParkedItem:
     owner: str | None
 
 
+@dataclass(slots=True)
+class Group:
+    """What descends from one activation of a fan-out, as the routine that gathers it knows it.
+
+    ``tags`` are the groups that this one is within: (gathering routine, number of the activation of its fan-out).
+    """
+
+    tags: tuple[tuple[str, int], ...] = ()
+    failed: list[dict[str, str]] = field(default_factory=list)  # routine_id, activation_id, error
+    lost: int = 0  # items that were dropped, or left over, on the way
+    item_count: int = 0  # items that ever carried its tag
+    delivered_by: int | None = None  # the activation that took it
+    pending: int = 0  # what may still bring members; counted anew when a job goes on
+
+
+@dataclass(slots=True)
+class Groups:
+    """The groups that one routine gathers, by the number of the fan-out's activation."""
+
+    open: dict[int, Group] = field(default_factory=dict)
+    complete: dict[int, None] = field(default_factory=dict)  # not delivered yet, in order of completion
+
+    def delivered_by(self, activation_number: int) -> list[int]:
+        """Give the groups that an activation took."""
+        return [number for number, group in self.open.items() if group.delivered_by == activation_number]
+
+
 class RoutineRecord:
     """The storable side of a cell: slots, namespace, policy memory, timer, counters, decisions."""
 
@@ -49,6 +76,7 @@ class RoutineRecord:
         "activation_count",
         "decisions",
         "ended",
+        "groups",
         "memory",
         "pending",
         "routine_id",
@@ -64,6 +92,7 @@ class RoutineRecord:
         self.slots: dict[str, Slot] = {}
         self.state: dict[str, Any] | None = None
         self.memory: dict[str, Any] | None = None
+        self.groups: Groups | None = None  # of a routine that gathers
         self.wake: tuple[int, bool] | None = None  # ticks when due; whether it keeps the job alive at all costs
         self.activation_count = 0
         self.ended = False

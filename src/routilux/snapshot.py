@@ -14,10 +14,10 @@ from routilux.explanation import Note
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus, Leftover, Leftovers, Ring
 from routilux.item_queue import ItemQueue
 from routilux.item_store import Item
-from routilux.record import ParkedItem, RoutineRecord, StoredActivation
+from routilux.record import Group, Groups, ParkedItem, RoutineRecord, StoredActivation
 from routilux.slot import Slot
 
-VERSION = 1
+VERSION = 2
 
 
 def picture_of(
@@ -83,6 +83,14 @@ def _error_out(error: ErrorRecord | None) -> list[Any] | None:
     return [error.type, error.message, error.traceback, error.routine_id, error.activation_id, error.attempt]
 
 
+def _group_out(number: int, group: Group) -> list[Any]:
+    return [number, [list(tag) for tag in group.tags], group.failed, group.lost, group.item_count, group.delivered_by]
+
+
+def _group_in(tags: Any, failed: Any, lost: int, item_count: int, delivered_by: int | None) -> Group:
+    return Group(tuple((gather, number) for gather, number in tags), failed, lost, item_count, delivered_by)
+
+
 def _error_in(plain: Any) -> ErrorRecord | None:
     return None if plain is None else ErrorRecord(*plain)
 
@@ -146,6 +154,7 @@ class _Writer:
         return {
             "state": encode(record.state, f"{path}.state"),
             "memory": encode(record.memory, f"{path}.memory"),
+            "groups": None if record.groups is None else [_group_out(n, g) for n, g in record.groups.open.items()],
             "wake": None if wake is None else [self.deadline(wake[0]), wake[1]],
             "activations": record.activation_count,
             "ended": record.ended,
@@ -269,6 +278,8 @@ class _Reader:
         record = RoutineRecord(routine_id)
         record.state = decode(plain["state"])
         record.memory = decode(plain["memory"])
+        if plain["groups"] is not None:
+            record.groups = Groups({number: _group_in(*group) for number, *group in plain["groups"]})
         if plain["wake"] is not None:
             deadline = self.deadline(plain["wake"][0])
             assert deadline is not None

@@ -6,6 +6,7 @@ from routilux.policies.core import Decision, Policy
 from routilux.policies.counting import all_slots_ready_policy, batch_size_policy, custom_policy, immediate_policy
 from routilux.policies.data import policy_from_dict
 from routilux.policies.enough import quorum_policy, until_policy, weight_policy
+from routilux.policies.gather import gather_policy
 from routilux.policies.gathering import (
     count_or_timeout_policy,
     each_item_policy,
@@ -32,6 +33,7 @@ __all__ = [
     "debounce_policy",
     "each_item_policy",
     "first_of",
+    "gather_policy",
     "immediate_policy",
     "latest_policy",
     "manual_policy",

@@ -50,6 +50,12 @@ class Policy:
     asks_when_empty = True
     """Whether a yes is possible while no slot holds anything; False saves asking in vain."""
 
+    gathers = False
+    """Whether it waits for what descends from one activation of a fan-out: then its flow carries lineage."""
+
+    stretches = False
+    """Whether a full slot of it grows, where the job could otherwise go on only by dropping an item."""
+
     is_several = False
     """Whether it is shown in brackets as a part of another."""
 

@@ -108,6 +108,7 @@ class Activation:
     data: Any = None
     message: Any = None
     taken: Any = ()  # [(queue, records of what was consumed)]
+    tags: Any = ()  # which groups of a fan-out it belongs to: see `routilux.runtime.lineage`
     numbers: Any = ()  # the same for the history: [(slot, sequences of numbers)]
     started_at = 0
     ended_at = 0

@@ -23,6 +23,7 @@ from routilux.runtime.activation import RETURNED, Activation, AtomicActivation, 
 from routilux.runtime.asking import checked_policy
 from routilux.runtime.holding import Hold
 from routilux.runtime.host import Host
+from routilux.runtime.lineage import Part
 from routilux.runtime.plan import RoutinePlan
 from routilux.runtime.telling import report_decision
 from routilux.runtime.watching import ObservedActivation, ObservedAtomicActivation
@@ -65,6 +66,7 @@ class Cell:
         "keeps_data",
         "keyword_values",
         "limiter",
+        "lineage",
         "logic",
         "lost",
         "make_activation",
@@ -138,6 +140,7 @@ class Cell:
         self.ready: list[None] = []
         self.dirty = False
         self.ask_due = False
+        self.lineage: Part | None = None
         self.started = False
         self.forced = 0
         self.queued = False
@@ -153,6 +156,12 @@ class Cell:
         self.policy_attempt = 0
         self.policy_pauses = False
         self.is_barred = self.record.ended or self.record.skipped
+
+    def carry(self, part: Part) -> None:
+        """Carry lineage: this routine stands at a fan-out, at its gather, or between the two."""
+        self.lineage = part
+        self.special = True
+        self.is_plain = False
 
     def _kind(self) -> Callable[[Any], Activation]:
         atomic = self.plan.is_atomic
@@ -384,13 +393,13 @@ class Cell:
         _, activation.data, activation.message, facts = answer
         record.decisions.append([True, activation.started_at, facts, number])
         if self.special:
-            self._after_special()
+            self._after_special(activation)
         self.flights.append(activation)
         if self.limiter is not None:
             activation.holds_place = self.limiter.began()
         return activation
 
-    def _after_special(self) -> None:
+    def _after_special(self, activation: Activation) -> None:
         """Clear what made this yes special: a timer, a policy that had failed, an activation by hand, observers."""
         if self.forced:
             self.forced -= 1
@@ -398,7 +407,9 @@ class Cell:
         if self.record.wake is not None or self.armed is not None:
             self.record.wake = None
             self.arm()
-        self.special = bool(self.forced or self.run.observers)
+        self.special = bool(self.forced or self.run.observers or self.lineage)
+        if self.lineage is not None:
+            self.lineage.begin(self, activation)
         if self.run.observers:
             report_decision(self)
 
@@ -448,6 +459,10 @@ class Cell:
         self.routes = {}
         self.ask = _nobody_asks
         self.flights = []
+        if self.lineage is not None:
+            self.lineage = None
+            for queue in self.queues:
+                queue.trace(None)
 
     def check_declared(self, event: str) -> None:
         """Refuse an event that a declaring routine does not declare."""

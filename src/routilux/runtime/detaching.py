@@ -128,6 +128,10 @@ def attach(run: Any) -> None:
         if owner is None:
             owner = owners.setdefault((INPUTS, item.routine_id, item.slot), Feed(run, item.routine_id, item.slot, []))
         _park(run, item, owner)
+    for cell in run.cells:
+        if cell.lineage is not None:
+            cell.lineage.lineage.recount()
+            break
     run.feeds = [owner for owner in owners.values() if isinstance(owner, Feed)]
 
 

@@ -64,10 +64,14 @@ def answer(cell: Station, activation: Activation) -> None:
             _continue(cell, activation, info)
         case Skip():
             _leave(cell, activation)
+            if cell.lineage is not None:
+                cell.lineage.end(cell, activation)
             _skip(cell, info, activation.taken)
         case Stop():
             _leave(cell, activation)
             _put_back(activation.taken)
+            if cell.lineage is not None:
+                cell.lineage.undo(cell, activation)
             _stop(cell, info)
 
 
@@ -119,7 +123,7 @@ def _retry(cell: Station, activation: Activation, delay_seconds: float) -> None:
     following.boundary = activation.boundary
     following.started_at = activation.started_at
     following.data, following.message, following.taken = activation.data, activation.message, activation.taken
-    following.numbers = activation.numbers
+    following.numbers, following.tags = activation.numbers, activation.tags
     following.counts = activation.counts
     cell.flights[cell.flights.index(activation)] = following
     begin_retry(cell, following, cell.ticks() + int(delay_seconds * 1e9))

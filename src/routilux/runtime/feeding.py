@@ -3,12 +3,14 @@
 Design: §5.4, §4.5.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from routilux.definition import RoutineDefinition
 from routilux.item_queue import ItemQueue
 from routilux.record import RoutineRecord
 from routilux.runtime.cell import Cell
+from routilux.runtime.lineage import Lineage
 from routilux.runtime.plan import FlowPlan, RoutinePlan
 from routilux.slot import Slot
 
@@ -27,7 +29,20 @@ def make_cells(run: Any, plan: FlowPlan) -> list[Cell]:
             event: tuple((cells[index].record.slots[slot].queue, cells[index]) for index, slot in targets)
             for event, targets in routine.routes.items()
         }
+    if plan.scopes:
+        _trace(plan, cells)
     return cells
+
+
+def _trace(plan: FlowPlan, cells: list[Cell]) -> None:
+    """Have the routines between fan-outs and gathers carry lineage."""
+    lineage = Lineage(plan.scopes, cells)
+    for cell in cells:
+        part = lineage.part(cell.routine_id)
+        if part is not None:
+            cell.carry(part)
+            for queue in cell.queues:
+                queue.trace(part if part.carried_ids else None)
 
 
 def _make_slots(run: Any, plan: RoutinePlan, definition: RoutineDefinition, record: RoutineRecord) -> None:
@@ -47,6 +62,7 @@ class Feed:
     """The inputs of one slot: an outbox that feeds it like a source, and ends when it is empty."""
 
     key = INPUTS
+    tags: Sequence[Any] = ()
 
     def __init__(self, run: Any, routine_id: str, slot: str, data: list[Any]) -> None:
         self.run = run

@@ -218,6 +218,8 @@ def finish(cell: Station, activation: Activation) -> None:
     give_place_back(cell, activation)
     if activation.error is None:
         note_end(cell, activation)
+    if cell.lineage is not None:
+        cell.lineage.end(cell, activation)
     if cell.is_source and cell.started and not flights:
         cell.run.end_routine(cell)
 

@@ -13,6 +13,7 @@ from routilux.graph import components
 from routilux.policies.core import Policy
 from routilux.policies.counting import immediate_policy
 from routilux.recovery import ErrorHandler, ErrorStrategy
+from routilux.runtime.scopes import Scope, scopes_of
 
 PLAN = "plan"
 
@@ -46,6 +47,7 @@ class FlowPlan:
     routines: tuple[RoutinePlan, ...]
     components: tuple[tuple[int, ...], ...]
     index: dict[str, int]
+    scopes: tuple[Scope, ...]
 
 
 def plan_of(definition: FlowDefinition) -> FlowPlan:
@@ -69,7 +71,11 @@ def _make_plan(definition: FlowDefinition) -> FlowPlan:
     )
     found = components(list(index), definition.edges())
     return FlowPlan(
-        definition, routines, tuple(tuple(index[routine_id] for routine_id in group) for group in found), index
+        definition,
+        routines,
+        tuple(tuple(index[routine_id] for routine_id in group) for group in found),
+        index,
+        scopes_of(definition),
     )
 
 

@@ -4,7 +4,7 @@ Design: §3.4, §5.4, §5.8.
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from routilux.errors import (
@@ -96,6 +96,7 @@ class _PostBox:
     """The outbox of one post that waits for room."""
 
     key = POST
+    tags: Sequence[Any] = ()
 
     def __init__(self) -> None:
         self.counts: dict[Any, int] = {}
@@ -165,6 +166,7 @@ def activate(run: Any, routine_id: str) -> None:
         cell.forced += 1
         cell.special = True
         cell.started = False if cell.is_source else cell.started
+        cell.look_at_bars()
         cell.nudge()
 
 

@@ -88,6 +88,8 @@ def end_routine(run: Any, cell: Cell) -> None:
         if cell.armed is not None or cell.record.wake is not None:
             cell.record.wake = None
             cell.arm()
+        if cell.lineage is not None:
+            cell.lineage.over(cell)
         for index, slot in cell.plan.feeds:
             lower(run, run.cells[index], slot)
 
@@ -206,7 +208,7 @@ def drop_one(run: Any) -> bool:
     free = [queue for queue in parked if not _is_held_back(run.cell(queue.routine_id))]
     queue = min(free or parked, key=lambda candidate: candidate.parked[0][1])
     cell = run.cell(queue.routine_id)
-    if queue.definition.on_full is OnFull.STRETCH:
+    if queue.definition.on_full is OnFull.STRETCH or (cell.plan.value is not None and cell.plan.value.stretches):
         if queue.limit == queue.definition.max_queue_length:
             logger.warning(
                 "job %s: slot %s.%s grows beyond its length, or nothing could go on",

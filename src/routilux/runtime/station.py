@@ -32,6 +32,7 @@ class Station(Protocol):
     started: bool
     ticks: Any
     history: Any
+    lineage: Any
     history_numbers: Any
 
     def look_at_bars(self) -> None: ...

@@ -7,6 +7,8 @@ one instant, ``[ab]`` one activation with these items (slot by slot). Every row 
 - ``drop``, ``left``: what was dropped and when, and (letters only) what was left over. Compared where they are drawn.
 - ``call``: ``!`` is a call of `runtime.activate`.
 
+For a policy that gathers, what a row shows at one instant is what one activation of a fan-out emits, ``()`` nothing.
+
 At one instant timers that are due go first, then the input rows in their order, then calls.
 
 >>> from routilux import batch_size_policy
@@ -27,6 +29,7 @@ from typing import Any
 from routilux.errors import BadValueError
 from routilux.flow import Flow
 from routilux.routine import Routine
+from routilux.runtime.scopes import fan_outs
 from routilux.testing.sim import SimRuntime
 
 RESERVED = ("out", "drop", "left", "call")
@@ -165,6 +168,17 @@ def _same(name: str, wanted: str, found: str) -> bool:
     return columns_of(name, wanted) == columns_of(name, found)
 
 
+def _emit_each(columns: list[list[Any]], routine: Routine) -> None:
+    for column in columns:
+        for item in column:
+            routine.emit("out", item)
+
+
+def _pass_on(items: list[Any], routine: Routine) -> None:
+    for item in items:
+        routine.emit("out", item)
+
+
 class _Stage:
     """One performance: a source per row that sends when it is told to, and the policy under test."""
 
@@ -182,18 +196,30 @@ class _Stage:
         for name in picture.slots:
             target.add_slot(name, max_queue_length=None)
         flow.add_routine(target, "target")
+        self.fans_out = any(True for _ in fan_outs(policy))
         for name in picture.slots:
-            flow.add_routine(Routine(f"row {name}").set_logic(self._feeder(name)), f"row {name}")
-            flow.connect(f"row {name}", "out", "target", name)
+            before = f"row {name}"
+            flow.add_routine(Routine(before).set_logic(self._feeder(name)), before)
+            if self.fans_out:
+                fan, work = f"fan {name}", f"work {name}"
+                flow.add_routine(Routine(fan).set_logic(_emit_each), fan).connect(before, "out", fan, "columns")
+                flow.add_routine(Routine(work).set_logic(_pass_on), work).connect(fan, "out", work, "items")
+                before = work
+            flow.connect(before, "out", "target", name)
         self.job = self.sim.exec(flow, keep_open=not picture.slots)
 
     def _feeder(self, name: str) -> Any:
         async def logic(routine: Routine) -> None:
             while True:
-                for token in await self.feeds[name].get():
-                    if token == "|":
-                        return
-                    routine.emit("out", self.items.get(token, token))
+                tokens = await self.feeds[name].get()
+                found = [self.items.get(token, token) for token in tokens if token != "|"]
+                if self.fans_out and found == tokens:
+                    routine.emit("out", found)
+                elif not self.fans_out:
+                    for item in found:
+                        routine.emit("out", item)
+                if len(found) < len(tokens):
+                    return
 
         return logic
 
@@ -222,7 +248,8 @@ class _Stage:
                 self.sim.advance(1)
             self.sim.run_until_idle()
             for name, columns in rows.items():
-                self._send(name, columns.get(second, []))
+                if second in columns:
+                    self._send(name, columns[second])
             for _ in calls.get(second, []):
                 self.sim.activate(self.job.job_id, "target")
                 self.sim.run_until_idle()
@@ -245,10 +272,9 @@ class _Stage:
         self.sim.shutdown(wait=False)
 
     def _send(self, name: str, tokens: list[str]) -> None:
-        if tokens:
-            self.sent[name] += [token for token in tokens if token != "|"]
-            self.feeds[name].put_nowait(tokens)
-            self.sim.run_until_idle()
+        self.sent[name] += [token for token in tokens if token != "|"]
+        self.feeds[name].put_nowait(tokens)
+        self.sim.run_until_idle()
 
     def _slots(self) -> list[Any]:
         return list(self.job.slots("target").values())

@@ -1,0 +1,77 @@
+"""Between a fan-out and its gather: which routines carry lineage. Everywhere else items carry none.
+
+Design: §3.1, and `gather_policy` in the catalogue.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from routilux.definition import FlowDefinition
+from routilux.graph import ROOT, common_dominator, reachable
+from routilux.policies.core import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One gather, the fan-out whose activations it waits for, and the routines between the two."""
+
+    gather_id: str
+    origin_id: str
+    inside: frozenset[str]
+
+
+def scopes_of(definition: FlowDefinition) -> tuple[Scope, ...]:
+    """Give the scopes of a flow; a gather whose fan-out cannot be told has none (that is a finding)."""
+    found = []
+    for routine_id, routine in definition.routines.items():
+        for of in fan_outs(routine.policy):
+            origin = origin_of(definition, routine_id, of)
+            if origin is not None:
+                found.append(Scope(routine_id, origin, between(definition, origin, routine_id)))
+    return tuple(found)
+
+
+def fan_outs(policy: Callable[..., Any] | None) -> Iterator[str | None]:
+    """Give what each gather within a policy says of its fan-out."""
+    if not isinstance(policy, Policy):
+        return
+    if policy.gathers:
+        yield policy.parameters()["of"]
+    for value in policy.parameters().values():
+        for part in value if isinstance(value, tuple) else (value,):
+            yield from fan_outs(part)
+
+
+def origin_of(definition: FlowDefinition, gather_id: str, of: str | None) -> str | None:
+    """Find the fan-out of a gather; None if it is unknown, leads nowhere, or cannot be told.
+
+    By default the nearest routine that every way to the feeders passes; of a single feeder, the one above it.
+    """
+    edges = definition.edges()
+    if of is not None:
+        is_above = of in definition.routines and gather_id in reachable(edges.get(of, ()), edges)
+        return of if is_above and of != gather_id else None
+    feeders = list(dict.fromkeys(link.source_id for link in definition.connections if link.target_id == gather_id))
+    if not feeders:
+        return None
+    nodes = list(definition.routines)
+    origin = common_dominator(feeders, nodes, edges)
+    sources = [node for node in nodes if origin in edges.get(node, ()) and node != origin]
+    if feeders == [origin] and sources:
+        above = common_dominator(sources, nodes, edges)
+        origin = above if above not in (ROOT, gather_id) else origin
+    return None if origin in (ROOT, gather_id) else origin
+
+
+def between(definition: FlowDefinition, origin_id: str, gather_id: str) -> frozenset[str]:
+    """Give the routines on the ways from the fan-out to the gather, both left out."""
+    edges = {node: [t for t in targets if t != origin_id] for node, targets in definition.edges().items()}
+    edges[gather_id] = []
+    back: dict[str, list[str]] = {}
+    for node, targets in edges.items():
+        for target in targets:
+            back.setdefault(target, []).append(node)
+    return frozenset(
+        (reachable(edges.get(origin_id, ()), edges) & reachable([gather_id], back)) - {origin_id, gather_id}
+    )
