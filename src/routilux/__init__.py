@@ -2,7 +2,6 @@
 
 import logging
 
-from routilux.checks import Finding, Severity
 from routilux.codec import register_type
 from routilux.definition import Connection, OnFull, OnLeftover
 from routilux.errors import (
@@ -40,6 +39,7 @@ from routilux.errors import (
     WaitWouldDeadlockError,
 )
 from routilux.explanation import Condition, DecisionRecord, Explanation
+from routilux.findings import Finding, Severity
 from routilux.flow import Flow
 from routilux.history import (
     DeadLetter,
