@@ -38,7 +38,7 @@ from routilux.errors import (
     UnknownEventError,
     WaitWouldDeadlockError,
 )
-from routilux.explanation import Condition, DecisionRecord, Explanation
+from routilux.explanation import Condition, DecisionRecord, Explanation, JobExplanation
 from routilux.findings import Finding, Severity
 from routilux.flow import Flow
 from routilux.history import (
@@ -99,6 +99,7 @@ __all__ = [
     "FrozenFlowError",
     "InvalidFlowError",
     "ItemNotFoundError",
+    "JobExplanation",
     "JobFinishedError",
     "JobNotFoundError",
     "JobState",

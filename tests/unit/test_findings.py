@@ -5,6 +5,7 @@ import math
 import random
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def step(*slots: str, policy: Any = None, **options: Any) -> Routine:
     return made.set_activation_policy(policy) if policy is not None else made
 
 
-def flow_of(*arrows: str, on_leftover: str = "warn", **routines: Routine) -> Flow:
+def flow_of(*arrows: str, on_leftover: Any = "warn", **routines: Any) -> Flow:
     """Wire routines by id with arrows such as ``a.out > b.x``; routines that are not given are sources."""
     flow = Flow("flow", on_leftover=on_leftover)
     ends = [[side.strip().split(".") for side in arrow.split(">")] for arrow in arrows]
@@ -203,7 +204,11 @@ HAS_AND_NEARLY: list[tuple[str, Flow, Flow]] = [
         flow_of("a.out > a.x", a=step("x")),
         flow_of("a.out > a.x", a=step("x", policy=schedule_policy(every_seconds=3))),
     ),
-    ("R103", flow_of("a.out > a.x", a=step("x")), flow_of("a.out > a.x", a=step("x", policy=custom_policy(len)))),
+    (
+        "R103",
+        flow_of("a.out > a.x", a=step("x")),
+        flow_of("a.out > a.x", a=step("x", policy=custom_policy(lambda slots, job_state: True))),
+    ),
     ("R104", feedback(all_slots_ready_policy()), feedback(immediate_policy())),
     ("R104", feedback(all_slots_ready_policy()), feedback(all_slots_ready_policy().within(5))),
     ("R104", feedback(combine_latest_policy()), feedback(batch_size_policy(1, at_end="fire"))),
@@ -297,7 +302,7 @@ def test_a_finding_is_made_where_it_holds_and_not_where_it_nearly_does(code: str
     made = [finding for finding in has.validate() if finding.code == code]
     assert len(made) == 1
     assert made[0].is_error == code.startswith("R0")
-    assert made[0].place and made[0].problem and made[0].fix
+    assert all((made[0].place, made[0].problem, made[0].fix))
     assert code not in codes(nearly)
 
 
@@ -384,7 +389,7 @@ def test_a_head_that_is_fed_from_outside_starts_the_cycle_behind_it() -> None:
 def test_a_long_cycle_is_told_in_short() -> None:
     ids = [f"r{number}" for number in range(100)]
     arrows = [f"{one}.out > {other}.x" for one, other in zip(ids, [*ids[1:], ids[0]], strict=True)]
-    (finding,) = flow_of(*arrows, **{routine_id: step("x") for routine_id in ids}).validate()
+    (finding,) = flow_of(*arrows, **dict.fromkeys(ids, step("x"))).validate()
     assert len(finding.place) < 100
     assert "92 more" in finding.place
 
@@ -510,6 +515,6 @@ def test_findings_of_ten_thousand_routines_need_steps_in_proportion() -> None:
     for length in (1_000, 2_000):
         Counting.looks = 0
         ids = [str(number) for number in range(length)]
-        DominatorTree(ids, Counting({one: [other] for one, other in zip(ids, ids[1:], strict=False)}))
+        DominatorTree(ids, Counting({one: [other] for one, other in pairwise(ids)}))
         costs.append(Counting.looks)
     assert costs[1] <= 2 * costs[0]
