@@ -62,8 +62,8 @@ class Demand:
     by_hand: bool = False
     """Whether only `runtime.activate` activates it."""
 
-    discards: bool = False
-    """Whether it drops every item that it sees."""
+    keeps: int | None = None
+    """How many items of a slot it leaves waiting when it declines, if it drops the others; None: it drops none."""
 
     never: str = ""
     """Why it can never activate, whatever comes."""

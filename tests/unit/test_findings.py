@@ -293,6 +293,18 @@ HAS_AND_NEARLY: list[tuple[str, Flow, Flow]] = [
         fed(batch_size_policy(3) & absence_policy(5)),
         fed(batch_size_policy(3) & schedule_policy(every_seconds=5)),
     ),
+    ("R205", fed(latest_policy() & batch_size_policy(2)), fed(latest_policy() & batch_size_policy(1))),
+    ("R205", joined(combine_latest_policy() | batch_size_policy(2)), fed(batch_size_policy(2) | latest_policy())),
+    (
+        "R205",
+        fed(throttle_policy(1, 5, excess="drop") | batch_size_policy(2)),
+        fed(throttle_policy(1, 5) | batch_size_policy(2)),
+    ),
+    (
+        "R205",
+        fed(batch_size_policy(2).unless(absence_policy(5))),
+        fed(batch_size_policy(2).unless(schedule_policy(every_seconds=5))),
+    ),
     ("R206", fed(Says("two of each")), fed(Says(Demand()))),
 ]
 

@@ -49,8 +49,6 @@ def _fork(tree: DominatorTree[Node], one: tuple[str, str], other: tuple[str, str
     """Give the two events of one routine, if each slot gets its items only by one of them."""
     ends = ("slot", *one), ("slot", *other)
     top = tree.nearest(*ends)
-    if top is None or top[0] != "routine":
-        return None
     first, second = (tree.below(top, end) for end in ends)
     if first is None or second is None or first[0] != "event" or second[0] != "event":
         return None

@@ -115,7 +115,7 @@ class AbsencePolicy(LeafPolicy):
 
     def demand(self, slots: Sequence[str]) -> Demand:
         """Only the clock; what it sees it drops."""
-        return Demand(by_items=False, discards=True)
+        return Demand(by_items=False, keeps=0)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes once for each silence that lasts too long; arrivals are dropped and start the time anew."""

@@ -13,22 +13,24 @@ def needs_all(parts: Sequence[Demand]) -> Demand:
     """Give what ``a & b`` needs: the numbers of all; where one keeps its promise, no time lets go of it."""
     strict = [part for part in parts if part.is_strict] or parts
     others = [part for part in parts if part not in strict]
+    drops = any(part.keeps is not None for part in parts)
     takes = [part.takes for part in parts if part.takes is not None]
     return Demand(
         items=_most(part.items for part in strict),
         total=max(part.total for part in strict),
         slot_count=max(part.slot_count for part in strict),
-        is_enough=all(part.is_enough for part in strict) and all(part.is_eager for part in others),
+        is_enough=all(part.is_enough for part in strict) and all(part.is_eager for part in others) and not drops,
         takes=_most(takes) if len(takes) == len(parts) else None,
         has_timeout=any(part.has_timeout for part in strict),
         fires_at_end=any(part.fires_at_end for part in strict),
-        seconds=max((part.seconds for part in parts if part.seconds is not None), default=None),
+        seconds=_largest(part.seconds for part in parts),
         named=_named(parts),
-        keys=_keys(parts),
+        keys=_largest(part.keys for part in parts),
+        keeps=min((part.keeps for part in parts if part.keeps is not None), default=None),
         by_items=any(part.by_items for part in parts),
         by_hand=any(part.by_hand for part in parts),
         never=next((f"its part {part.name} {part.never}" for part in parts if part.never), ""),
-        doubts=(*_doubts(parts), *_by_hand(parts, "asks no part: the whole"), *_discarded(parts)),
+        doubts=(*_doubts(parts), *_by_hand(parts, "asks no part: the whole"), *_dropped(parts, parts)),
     )
 
 
@@ -49,7 +51,8 @@ def needs_first(parts: Sequence[Demand]) -> Demand:
         fires_at_end=any(part.fires_at_end for part in living),
         seconds=min((part.seconds for part in parts if part.seconds is not None), default=None),
         named=_named(parts),
-        keys=_keys(parts),
+        keys=_largest(part.keys for part in parts),
+        keeps=min((part.keeps for part in parts if part.keeps is not None), default=None),
         by_items=any(part.by_items for part in parts),
         by_hand=all(part.by_hand for part in parts),
         never=f"none of its parts can: {parts[0].name} {parts[0].never}" if all(part.never for part in parts) else "",
@@ -57,7 +60,7 @@ def needs_first(parts: Sequence[Demand]) -> Demand:
             *_doubts(parts),
             *_by_hand(parts, "takes everything: this part"),
             *_unreached(parts),
-            *_discarded(parts),
+            *_dropped([part for part in parts if not part.is_eager], parts),
         ),
         parts=tuple(parts),
     )
@@ -70,7 +73,7 @@ def needs_unless(inner: Demand, gate: Demand, is_same: bool) -> Demand:
         never = "is the opposite of itself"
     elif gate.is_ready_whenever(inner):
         never = f"is ready only while {gate.name} is ready too, and then it may not activate"
-    doubts = [*inner.doubts, *gate.doubts]
+    doubts = [*inner.doubts, *gate.doubts, *_dropped([gate], [inner])]
     if gate.never or gate.by_hand:
         doubts.append(Doubt("R202", f"{gate.name} is never ready, so unless() changes nothing", "leave it away"))
     named = _named((inner, gate))
@@ -88,7 +91,6 @@ def needs_within(inner: Demand, seconds: float, drops: bool) -> Demand:
         doubts.append(Doubt("R203", problem, "give a longer time, or leave one of them away"))
     return replace(
         inner,
-        total=max(1, inner.total),
         has_timeout=True,
         fires_at_end=inner.fires_at_end or not drops,
         by_items=True,
@@ -111,7 +113,6 @@ def needs_by_key(inner: Demand, most_keys: int, has_expiry: bool) -> Demand:
         doubts.append(Doubt("R204", problem, "leave by_key() away, or use a policy that takes items"))
     return replace(
         inner,
-        total=max(1, inner.total),
         is_enough=False,
         has_timeout=inner.has_timeout or has_expiry,
         keys=max(inner.keys or 0, most_keys),
@@ -131,8 +132,8 @@ def _named(parts: Iterable[Demand]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in parts for name in part.named))
 
 
-def _keys(parts: Iterable[Demand]) -> float | None:
-    return max((part.keys for part in parts if part.keys is not None), default=None)
+def _largest(found: Iterable[float | None]) -> float | None:
+    return max((value for value in found if value is not None), default=None)
 
 
 def _doubts(parts: Iterable[Demand]) -> list[Doubt]:
@@ -158,11 +159,19 @@ def _unreached(parts: Sequence[Demand]) -> list[Doubt]:
     return doubts
 
 
-def _discarded(parts: Sequence[Demand]) -> list[Doubt]:
-    """Find the parts that wait for items which another part drops as soon as it sees them."""
-    eater = next((part for part in parts if part.discards), None)
-    waiting = [part for part in parts if part.needs_items and not part.is_eager]
-    if eater is None or not waiting:
-        return []
-    problem = f"{eater.name} drops every item that it sees, so {waiting[0].name} waits in vain"
-    return [Doubt("R205", problem, "watch in a routine of its own, connected to the same event")]
+def _dropped(droppers: Iterable[Demand], parts: Sequence[Demand]) -> list[Doubt]:
+    """Find a part that waits for items which another part drops as soon as it sees them."""
+    for dropper in droppers:
+        victim = next((part for part in parts if part is not dropper and _wants_more(part, dropper.keeps)), None)
+        if victim is not None:
+            what = "all but the newest item" if dropper.keeps else "every item"
+            problem = f"{dropper.name} drops {what} that it sees, so {victim.name} hardly ever sees enough"
+            return [Doubt("R205", problem, "use it in a routine of its own, connected to the same event")]
+    return []
+
+
+def _wants_more(part: Demand, kept: int | None) -> bool:
+    """Whether a part waits for more items than are kept."""
+    if kept is None or part.is_eager:
+        return False
+    return max(part.items.values(), default=0) > kept or (part.needs_items and not kept)

@@ -4,7 +4,7 @@ Design: §4, and the catalogue of policies.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from routilux.demand import ANY_ITEM, Demand, each
@@ -28,8 +28,8 @@ class LatestPolicy(LeafPolicy):
     asks_when_empty = False
 
     def demand(self, slots: Sequence[str]) -> Demand:
-        """Any item."""
-        return ANY_ITEM
+        """Any item; older ones are dropped."""
+        return replace(ANY_ITEM, keeps=1)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when anything is new; drops all but the newest of each slot."""
@@ -94,7 +94,8 @@ class CombineLatestPolicy(LeafPolicy):
 
     def demand(self, slots: Sequence[str]) -> Demand:
         """One item of every slot, for the first time."""
-        return Demand(each(slots, 1), 1, has_timeout=False, fires_at_end=False, named=tuple(self.emit_on or ()))
+        named = tuple(self.emit_on or ())
+        return Demand(each(slots, 1), 1, has_timeout=False, fires_at_end=False, named=named, keeps=1)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes at each arrival, once every slot was seen; goes over arrivals in their order."""

@@ -115,7 +115,7 @@ class ThrottlePolicy(LeafPolicy):
 
     def demand(self, slots: Sequence[str]) -> Demand:
         """An item, and a token."""
-        return Demand(total=1)
+        return Demand(total=1, keeps=0 if self.excess == "drop" else None)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when something waits and a token is free."""
