@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from routilux.errors import BadTypeError, BadValueError
+
 
 class Doubt(NamedTuple):
     """Something odd about a policy, wherever it is used: the code of the finding, the problem, and the fix."""
@@ -77,6 +79,17 @@ class Demand:
     name: str = ""
     """The policy as it prints; `demand_of` fills it in."""
 
+    def __post_init__(self) -> None:
+        numbers = [
+            ("total", self.total),
+            ("slot_count", self.slot_count),
+            *self.items.items(),
+            *(self.takes or {}).items(),
+        ]
+        for what, number in numbers:
+            if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+                raise BadValueError(f"{what!r} needs a number of items from 0 up, not {number!r}")
+
     @property
     def needs_items(self) -> bool:
         """Whether it never activates while no slot holds anything."""
@@ -136,7 +149,7 @@ def demand_of(policy: Any, slots: Sequence[str]) -> Demand:
     try:
         said = ask(tuple(slots))
         if not isinstance(said, Demand):
-            raise TypeError(f"it gave {said!r}, not a Demand")
+            raise BadTypeError(f"it gave {said!r}, not a Demand")
         return replace(said, name=repr(policy))
     except Exception as error:  # noqa: BLE001  user code: what fails becomes a finding
         doubt = Doubt("R206", f"its demand() failed: {type(error).__name__}: {error}", "return a Demand")

@@ -14,6 +14,7 @@ import pytest
 from routilux import Connection, Finding, Flow, Policy, Routine, Runtime, checks
 from routilux.definition import FlowDefinition
 from routilux.demand import Demand, demand_of
+from routilux.errors import BadValueError
 from routilux.findings import KINDS, Severity
 from routilux.graph import DominatorTree, cycles
 from routilux.policies import (
@@ -386,6 +387,14 @@ def test_a_demand_that_raises_is_a_finding_and_does_not_break_validation() -> No
     assert "no idea" in finding.problem
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"items": {"x": "two"}}, {"items": {"x": -1}}, {"takes": {"x": True}}, {"total": -1}]
+)
+def test_a_demand_of_nonsense_is_refused_where_it_is_made(wrong: Any) -> None:
+    with pytest.raises(BadValueError, match="a number of items"):
+        Demand(**wrong)
+
+
 def test_only_the_cause_of_a_chain_of_waiting_cycles_is_told() -> None:
     flow = flow_of(
         "a.out > a.x", "a.out > b.x", "b.out > b.y", a=step("x"), b=step("x", "y", policy=all_slots_ready_policy())
@@ -530,3 +539,16 @@ def test_findings_of_ten_thousand_routines_need_steps_in_proportion() -> None:
         DominatorTree(ids, Counting({one: [other] for one, other in pairwise(ids)}))
         costs.append(Counting.looks)
     assert costs[1] <= 2 * costs[0]
+
+
+def test_a_flow_that_runs_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+
+    def look(view: object) -> list[Finding]:
+        looked.append(view)
+        return []
+
+    monkeypatch.setattr(checks, "CHECKS", (look,))
+    with Runtime() as runtime:
+        runtime.exec(fed(None))
+    assert len(looked) == 1

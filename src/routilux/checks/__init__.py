@@ -13,14 +13,18 @@ from routilux.findings import Finding
 
 logger = logging.getLogger(__name__)
 
+FINDINGS = "findings"
 CHECKS = (structure.routines, demands.policies, structure.connections, cycles.starts, cycles.growth, branches.joins)
 
 
 def check(flow: FlowDefinition) -> list[Finding]:
-    """Find everything at once, errors first; warnings in the order of the flow."""
-    view = FlowView(flow)
-    findings = [finding for find in CHECKS for finding in find(view)]
-    return sorted(findings, key=lambda finding: not finding.is_error)
+    """Find everything at once, errors first; looked for once in each definition."""
+    findings: tuple[Finding, ...] | None = flow.derived.get(FINDINGS)
+    if findings is None:
+        view = FlowView(flow)
+        every = [finding for find in CHECKS for finding in find(view)]
+        findings = flow.derived[FINDINGS] = tuple(sorted(every, key=lambda finding: not finding.is_error))
+    return list(findings)
 
 
 def log(flow_id: str, findings: Iterable[Finding]) -> None:
