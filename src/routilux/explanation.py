@@ -179,6 +179,7 @@ class Explanation:
 
 LINES = 12  # routines that are told one by one
 NAMES = 5  # of those that are only counted
+WIDTH = 160  # letters for each routine, where many are told; what comes first in a sentence matters most
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,8 @@ class JobExplanation:
                 "- routines: " + ", ".join(f"{count} {situation}" for situation, count in self.counts().items())
             )
         told = self._told()
-        lines += [str(found) for found in told]
+        widest = WIDTH if len(told) > LINES // 2 else None
+        lines += [_cut(str(found), widest) for found in told]
         names = {found.routine_id for found in told}
         rest = [found for found in self.routines if found.routine_id not in names]
         return "\n".join([*lines, *_counted(rest)])
@@ -238,6 +240,10 @@ class JobExplanation:
             "counts": {situation.name.lower(): count for situation, count in self.counts().items()},
             "routines": [found.to_dict() for found in self.routines],
         }
+
+
+def _cut(text: str, width: int | None) -> str:
+    return text if width is None or len(text) <= width else text[: width - 3] + "..."
 
 
 def _counted(rest: Sequence[Explanation]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from routilux import ErrorHandler, ErrorStrategy, Flow, Rate, Routine, Runtime
-from routilux.explanation import LINES, Situation
+from routilux.explanation import LINES, WIDTH, Situation
 from routilux.policies import all_slots_ready_policy, batch_size_policy, debounce_policy, each_item_policy
 from routilux.testing import SimRuntime
 
@@ -172,6 +172,7 @@ def test_a_hundred_routines_that_all_hold_something_fit_on_a_screen(
     job = started(sim, flow, keep_open=True)
     text = lines_of(sim, job)
     assert len(text) == LINES + 4
+    assert all(len(line) <= WIDTH for line in text)
     assert text[-1] == f"and {CHAIN - LINES} more: t12, t13, t14, t15, t16, ..."
 
 
@@ -183,3 +184,11 @@ def test_plain_data_is_complete_and_iterating_gives_every_routine(sim: Any, chai
     assert plain["routines"][0]["routine_id"] == "r50"
     assert plain["routines"][0]["situation"] == "holding"
     assert (plain["status"], len(plain["reasons"])) == ("running", 1)
+
+
+def test_a_question_that_meets_the_end_of_the_job_is_answered_by_what_is_left(sim: Any, source: Any, wire: Any) -> None:
+    job = sim.exec(wire({"s": source(1)}))
+    run = job._host
+    sim.run_until_idle()
+    assert job._host is not run
+    assert run.explain(job, "s").status == "has ended"
