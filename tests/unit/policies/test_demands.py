@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from routilux import JobState, Slot
+from routilux import Flow, JobState, Routine, Slot
 from routilux.demand import demand_of
 from routilux.policies import (
     absence_policy,
@@ -33,7 +33,7 @@ from routilux.policies import (
     weight_policy,
     with_latest_policy,
 )
-from routilux.testing import ManualClock
+from routilux.testing import ManualClock, SimRuntime
 
 SLOTS = ("x", "y")
 SINGLE = [
@@ -165,3 +165,42 @@ def test_a_part_that_is_said_to_be_never_reached_never_decides(seed: int) -> Non
             break
         assert not other(traffic.slots, fresh_job(traffic)).should_activate, both
         traffic.go_on()
+
+
+def random_flow(draw: random.Random) -> Flow:
+    """Some sources and some routines with policies, wired at random; every logic emits an item, at first."""
+
+    def pass_on(x: Any, y: Any, *, routine: Any, job_state: Any) -> None:
+        if job_state.mutate_shared_data("activations", lambda count: count + 1, 0) < 30:
+            routine.emit("out", "a")
+
+    flow = Flow("random", on_leftover="ok")
+    for number in range(draw.randint(0, 2)):
+        flow.add_routine(Routine("s").set_logic(lambda routine: routine.emit("out", "a")), f"s{number}")
+    for number in range(draw.randint(1, 5)):
+        made = Routine("r").set_logic(pass_on)
+        made.add_slot("x").add_slot("y").set_activation_policy(random_policy(draw, 1))
+        flow.add_routine(made, f"r{number}")
+    ids = list(flow.routines)
+    for target_id, slot in [(key, slot) for key in ids if key.startswith("r") for slot in SLOTS]:
+        if draw.random() < 0.8:
+            flow.connect(draw.choice(ids), "out", target_id, slot)
+    return flow
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_what_is_said_never_to_start_never_starts(seed: int) -> None:
+    flow = random_flow(random.Random(seed))
+    findings = flow.validate()
+    if any(finding.is_error for finding in findings):
+        return
+    sim = SimRuntime(seed=seed)
+    job = sim.exec(flow, keep_open=True)
+    sim.advance(20)
+    ran = {record.routine_id for record in job._records.values() if record.activation_count}
+    for finding in findings:
+        if finding.code in ("R103", "R104", "R105"):
+            named = {part.split(".")[0] for part in finding.place.split(" -> ")}
+            assert not named & ran, (finding, [repr(flow.routine(key).activation_policy) for key in named])
+    sim.cancel_job(job.job_id)
+    sim.shutdown(wait=False)
