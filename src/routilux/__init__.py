@@ -2,7 +2,6 @@
 
 import logging
 
-from routilux.checks import Finding, Severity
 from routilux.codec import register_type
 from routilux.definition import Connection, OnFull, OnLeftover
 from routilux.errors import (
@@ -39,7 +38,8 @@ from routilux.errors import (
     UnknownEventError,
     WaitWouldDeadlockError,
 )
-from routilux.explanation import Condition, DecisionRecord, Explanation
+from routilux.explanation import Condition, DecisionRecord, Explanation, JobExplanation
+from routilux.findings import Finding, Severity
 from routilux.flow import Flow
 from routilux.history import (
     DeadLetter,
@@ -99,6 +99,7 @@ __all__ = [
     "FrozenFlowError",
     "InvalidFlowError",
     "ItemNotFoundError",
+    "JobExplanation",
     "JobFinishedError",
     "JobNotFoundError",
     "JobState",

@@ -3,9 +3,11 @@
 Design: §4.7.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 
@@ -95,6 +97,28 @@ class SlotSituation:
     producers: tuple[str, ...] = ()
 
 
+class Situation(StrEnum):
+    """Where a routine stands, those first that keep a job from its end; the value completes "3 ..."."""
+
+    RETRYING = "to be tried again"
+    RUNNING = "running"
+    IN_LINE = "in line for a limit"
+    HELD = "held before an activation"
+    READY = "ready, without a free worker"
+    TIMED = "waiting for a time"
+    BLOCKED = "not through yet"
+    PAUSED = "kept by the pause"
+    HOLDING = "holding items, waiting for more"
+    WAITING = "waiting empty-handed"
+    UNASKED = "not asked yet"
+    IDLE = "idle"
+    SKIPPED = "out of service"
+    ENDED = "ended"
+
+
+_RANK = {situation: rank for rank, situation in enumerate(Situation)}
+
+
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a routine runs, or does not run now. `str` gives one clear sentence."""
@@ -108,6 +132,7 @@ class Explanation:
     notes: tuple[str, ...] = ()
     advice: str = ""
     decisions: tuple[DecisionRecord, ...] = field(default=(), compare=False)
+    situation: Situation = Situation.WAITING
 
     def __str__(self) -> str:
         parts = [f"{self.routine_id} {self.status}", *self.notes]
@@ -131,6 +156,7 @@ class Explanation:
         return {
             "routine_id": self.routine_id,
             "status": self.status,
+            "situation": self.situation.name.lower(),
             "slots": [
                 {
                     "slot": slot.slot,
@@ -149,6 +175,83 @@ class Explanation:
             "advice": self.advice,
             "decisions": [decision.to_dict() for decision in self.decisions],
         }
+
+
+LINES = 12  # routines that are told one by one
+NAMES = 5  # of those that are only counted
+WIDTH = 160  # letters for each routine, where many are told; what comes first in a sentence matters most
+
+
+@dataclass(frozen=True, slots=True)
+class JobExplanation:
+    """Why a job is not finished. `str` fits on a screen; iterating gives the routines, those that matter first."""
+
+    job_id: str
+    flow_id: str
+    status: str
+    reasons: tuple[str, ...] = ()
+    routines: tuple[Explanation, ...] = ()
+
+    @classmethod
+    def of(
+        cls, job_id: str, flow_id: str, status: str, reasons: Iterable[str], routines: Iterable[Explanation]
+    ) -> "JobExplanation":
+        """Make one of routines in any order."""
+        ordered = tuple(sorted(routines, key=lambda found: _RANK[found.situation]))
+        return cls(job_id, flow_id, status, tuple(reasons), ordered)
+
+    def __iter__(self) -> Iterator[Explanation]:
+        return iter(self.routines)
+
+    def __len__(self) -> int:
+        return len(self.routines)
+
+    def counts(self) -> dict[Situation, int]:
+        """Count the routines by where they stand."""
+        return dict(Counter(found.situation for found in self.routines))
+
+    def __str__(self) -> str:
+        lines = [f"{self.job_id} of flow {self.flow_id!r} is {self.status}", *(f"- {text}" for text in self.reasons)]
+        if self.routines:
+            lines.append(
+                "- routines: " + ", ".join(f"{count} {situation}" for situation, count in self.counts().items())
+            )
+        told = self._told()
+        widest = WIDTH if len(told) > LINES // 2 else None
+        lines += [_cut(str(found), widest) for found in told]
+        names = {found.routine_id for found in told}
+        rest = [found for found in self.routines if found.routine_id not in names]
+        return "\n".join([*lines, *_counted(rest)])
+
+    def _told(self) -> list[Explanation]:
+        """Choose the routines to tell one by one: those that do or hold something; all, if they are few."""
+        if len(self.routines) <= LINES // 2:
+            return list(self.routines)
+        matter = [found for found in self.routines if _RANK[found.situation] < _RANK[Situation.WAITING]]
+        return matter[:LINES] or list(self.routines[:1])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain data for tools; every routine is there."""
+        return {
+            "job_id": self.job_id,
+            "flow_id": self.flow_id,
+            "status": self.status,
+            "reasons": list(self.reasons),
+            "counts": {situation.name.lower(): count for situation, count in self.counts().items()},
+            "routines": [found.to_dict() for found in self.routines],
+        }
+
+
+def _cut(text: str, width: int | None) -> str:
+    return text if width is None or len(text) <= width else text[: width - 3] + "..."
+
+
+def _counted(rest: Sequence[Explanation]) -> list[str]:
+    """Name some of those that are not told one by one, in one line."""
+    if not rest:
+        return []
+    names = ", ".join(found.routine_id for found in rest[:NAMES])
+    return [f"and {len(rest)} more: {names}" + (", ..." if len(rest) > NAMES else "")]
 
 
 def _holding(slot: SlotSituation) -> str:

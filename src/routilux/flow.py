@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from routilux import checks
-from routilux.checks import Finding
 from routilux.definition import Connection, FlowDefinition, OnLeftover, RoutineDefinition, SlotDefinition, choice
 from routilux.errors import (
     BadTypeError,
@@ -19,6 +18,7 @@ from routilux.errors import (
     SlotNotFoundError,
     UnknownEventError,
 )
+from routilux.findings import Finding
 from routilux.logic import shape_of
 from routilux.recovery import ErrorHandler
 from routilux.routine import Routine, checked_handler, positive, positive_seconds
@@ -162,9 +162,12 @@ class Flow:
         """The flow as plain data, with slots settled from logics and connections."""
         if self._frozen is not None:
             return self._frozen
+        connected: dict[str, list[str]] = {}
+        for link in self._connections:
+            connected.setdefault(link.target_id, []).append(link.slot)
         return FlowDefinition(
             flow_id=self.flow_id,
-            routines={routine_id: self._define(routine_id, found) for routine_id, found in self._routines.items()},
+            routines={key: self._define(key, found, connected.get(key, [])) for key, found in self._routines.items()},
             connections=tuple(self._connections),
             handler=self._handler,
             max_running_jobs=self.max_running_jobs,
@@ -204,10 +207,9 @@ class Flow:
                 routine._freeze(self.flow_id)
         return self._frozen
 
-    def _define(self, routine_id: str, routine: Routine) -> RoutineDefinition:
+    def _define(self, routine_id: str, routine: Routine, connected: list[str]) -> RoutineDefinition:
         logic: Callable[..., Any] | None = routine.logic_function
         shape = None if logic is None else shape_of(logic)
-        connected = [link.slot for link in self._connections if link.target_id == routine_id]
         added = list(routine.slots)
         names = shape.slots_for(added, connected) if shape is not None else tuple(added or dict.fromkeys(connected))
         return RoutineDefinition(

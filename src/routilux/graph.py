@@ -3,20 +3,23 @@
 networkx costs a third of a second to import and graphlib refuses cycles, so it stands here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Generic, TypeVar
+
+Node = TypeVar("Node", bound=Hashable)
 
 
-def components(nodes: Sequence[str], edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
+def components(nodes: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> list[list[Node]]:
     """Give the strongly connected components, feeders before those they feed.
 
     Iterative, so that a chain of a million nodes needs no deep stack.
     Source: R. Tarjan, Depth-first search and linear graph algorithms, 1972.
     """
-    order: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    found: list[list[str]] = []
+    order: dict[Node, int] = {}
+    low: dict[Node, int] = {}
+    stack: list[Node] = []
+    on_stack: set[Node] = set()
+    found: list[list[Node]] = []
     for root in nodes:
         if root in order:
             continue
@@ -45,8 +48,8 @@ def components(nodes: Sequence[str], edges: Mapping[str, Iterable[str]]) -> list
     return found
 
 
-def _pop_component(root: str, stack: list[str], on_stack: set[str]) -> list[str]:
-    component: list[str] = []
+def _pop_component(root: Node, stack: list[Node], on_stack: set[Node]) -> list[Node]:
+    component: list[Node] = []
     while True:
         node = stack.pop()
         on_stack.discard(node)
@@ -56,7 +59,7 @@ def _pop_component(root: str, stack: list[str], on_stack: set[str]) -> list[str]
             return component
 
 
-def reachable(starts: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
+def reachable(starts: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> set[Node]:
     """Give every node that can be reached from the starts, these included."""
     seen = set(starts)
     work = list(seen)
@@ -68,86 +71,61 @@ def reachable(starts: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[
     return seen
 
 
-ROOT = ""
+def cycles(nodes: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> list[list[Node]]:
+    """Give the components that are cycles: of several nodes, or of one that feeds itself."""
+    return [group for group in components(nodes, edges) if len(group) > 1 or group[0] in edges.get(group[0], ())]
 
 
-def dominators(nodes: Sequence[str], edges: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """Give the nearest dominator of each node: the last one that every way to it must pass. `ROOT` is above all.
+class DominatorTree(Generic[Node]):
+    """Who stands on every way to a node. Nodes of one cycle have the dominators of the whole cycle only.
 
-    Ways begin at the nodes that nothing leads to; where there are none, as in a circle, at its first.
-    Source: K. Cooper, T. Harvey, K. Kennedy, A Simple, Fast Dominance Algorithm, 2001.
+    A question costs the logarithm of the depth: each node knows its parent, and one node far above.
+    Source: E. W. Myers, An applicative random-access stack, 1983 (jump pointers).
     """
-    order = _finished(nodes, edges)
-    place = {node: number for number, node in enumerate(order)}
-    place[ROOT] = len(order)
-    feeders: dict[str, list[str]] = {node: [] for node in order}
-    for node in order:
-        for target in edges.get(node, ()):
-            feeders[target].append(node)
-    nearest: dict[str, str] = {ROOT: ROOT}
-    for node in _beginnings(nodes, edges):
-        feeders[node].append(ROOT)
-    changed = True
-    while changed:
-        changed = False
-        for node in reversed(order):
-            known = [feeder for feeder in feeders[node] if feeder in nearest]
-            found = known[0]
-            for feeder in known[1:]:
-                found = meet(found, feeder, nearest, place)
-            if nearest.get(node) != found:
-                nearest[node] = found
-                changed = True
-    del nearest[ROOT]
-    return nearest
 
+    def __init__(self, nodes: Iterable[Node], edges: Mapping[Node, Iterable[Node]]) -> None:
+        feeders: dict[Node, list[Node]] = {}
+        for node, targets in edges.items():
+            for target in targets:
+                feeders.setdefault(target, []).append(node)
+        self._parent: dict[Node | None, Node | None] = {None: None}
+        self._jump: dict[Node | None, Node | None] = {None: None}
+        self._depth: dict[Node | None, int] = {None: 0}
+        for group in components(nodes, edges):
+            inside = set(group)
+            outer = [feeder for node in group for feeder in feeders.get(node, ()) if feeder not in inside]
+            parent: Node | None = outer[0] if outer else None
+            for feeder in outer[1:]:
+                parent = self.nearest(parent, feeder)
+            for node in group:
+                self._hang(node, parent)
 
-def meet(left: str, right: str, nearest: Mapping[str, str], place: Mapping[str, int]) -> str:
-    """Give the nearest node that dominates both, or is both."""
-    while left != right:
-        if place[left] < place[right]:
-            left = nearest[left]
-        else:
-            right = nearest[right]
-    return left
+    def _hang(self, node: Node, parent: Node | None) -> None:
+        depth, jump = self._depth, self._jump
+        far = jump[parent]
+        is_even = depth[parent] - depth[far] == depth[far] - depth[jump[far]]
+        self._parent[node] = parent
+        jump[node] = jump[far] if is_even else parent
+        depth[node] = depth[parent] + 1
 
+    def nearest(self, one: Node | None, other: Node | None) -> Node | None:
+        """Give the nearest node that stands on every way to both; None if there is none."""
+        low, high = sorted((one, other), key=self._depth.__getitem__)
+        high = self._climb(high, lambda node: self._depth[node] < self._depth[low])
+        while low != high:
+            jumps = self._jump[low], self._jump[high]
+            low, high = jumps if jumps[0] != jumps[1] else (self._parent[low], self._parent[high])
+        return low
 
-def common_dominator(found: Sequence[str], nodes: Sequence[str], edges: Mapping[str, Iterable[str]]) -> str:
-    """Give the nearest node that every way to any of these must pass, perhaps one of them; `ROOT` if there is none."""
-    nearest = dominators(nodes, edges)
-    chains = []
-    for node in found:
-        chain = [node]
-        while chain[-1] != ROOT:
-            chain.append(nearest[chain[-1]])
-        chains.append(chain)
-    others = [set(chain) for chain in chains[1:]]
-    return next(node for node in chains[0] if all(node in other for other in others))
+    def above(self, node: Node) -> Node | None:
+        """Give the nearest node above this one that stands on every way to it; None if there is none."""
+        return self._parent[node]
 
+    def below(self, top: Node | None, node: Node) -> Node | None:
+        """Give the node right below ``top`` that stands on every way from it to ``node``."""
+        return self._climb(node, lambda found: self._depth[found] <= self._depth[top])
 
-def _beginnings(nodes: Sequence[str], edges: Mapping[str, Iterable[str]]) -> list[str]:
-    """Give the nodes where ways begin: one of each component that no other leads to."""
-    groups = components(nodes, edges)
-    home = {node: number for number, group in enumerate(groups) for node in group}
-    fed = {home[target] for node in nodes for target in edges.get(node, ()) if home[target] != home[node]}
-    place = {node: number for number, node in enumerate(nodes)}
-    return [min(group, key=place.__getitem__) for number, group in enumerate(groups) if number not in fed]
-
-
-def _finished(nodes: Sequence[str], edges: Mapping[str, Iterable[str]]) -> list[str]:
-    """Give the nodes in the order in which a search in depth leaves them."""
-    seen: set[str] = set()
-    order: list[str] = []
-    for root in _beginnings(nodes, edges):
-        seen.add(root)
-        work = [(root, iter(tuple(edges.get(root, ()))))]
-        while work:
-            node, targets = work[-1]
-            following = next((target for target in targets if target not in seen), None)
-            if following is None:
-                order.append(node)
-                work.pop()
-            else:
-                seen.add(following)
-                work.append((following, iter(tuple(edges.get(following, ())))))
-    return order
+    def _climb(self, node: Node | None, is_too_high: Callable[[Node | None], bool]) -> Node | None:
+        while node is not None and not is_too_high(self._parent[node]):
+            node = self._parent[node] if is_too_high(self._jump[node]) else self._jump[node]
+        return node

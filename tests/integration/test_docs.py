@@ -6,10 +6,12 @@ import pkgutil
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import routilux
+from tests.integration.flights import flights_file
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "routilux"
@@ -52,6 +54,13 @@ def test_readme_shows_what_its_flow_prints(capsys: pytest.CaptureFixture[str]) -
     run("README.md", blocks(ROOT / "README.md", "python")[0])
     printed = capsys.readouterr().out
     assert TIME.sub("", printed) == TIME.sub("", blocks(ROOT / "README.md", "text")[0])
+
+
+def test_readme_and_examples_have_no_findings() -> None:
+    namespace: dict[str, Any] = {"__name__": "example"}
+    exec(blocks(ROOT / "README.md", "python")[0], namespace)
+    flows = [namespace["flow"], flights_file().flow]
+    assert [str(finding) for flow in flows for finding in flow.validate()] == []
 
 
 def test_readme_sets_up_with_exactly_two_commands() -> None:

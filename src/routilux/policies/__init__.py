@@ -1,5 +1,6 @@
 """Activation policies: when a routine runs, and with which items."""
 
+from routilux.demand import Demand, Doubt
 from routilux.policies.clocked import absence_policy, manual_policy, schedule_policy
 from routilux.policies.composing import first_of
 from routilux.policies.core import Decision, Policy
@@ -23,6 +24,8 @@ from routilux.policies.timing import time_interval_policy
 
 __all__ = [
     "Decision",
+    "Demand",
+    "Doubt",
     "Policy",
     "absence_policy",
     "all_slots_ready_policy",

@@ -3,12 +3,14 @@
 Design: §4.4, and the catalogue of policies.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from routilux import rings
 from routilux.clock import to_epoch_ns
+from routilux.demand import Demand
 from routilux.errors import BadValueError
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots, new_data
@@ -49,6 +51,10 @@ class SchedulePolicy(LeafPolicy):
         one_of(self.misfire, MISFIRES, "misfire")
         if self.cron is not None:
             _cron_after(self.cron, 0)
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Only the clock."""
+        return Demand(seconds=self.every_seconds, by_items=False)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes at each tick; sees to being asked again at the next."""
@@ -107,6 +113,10 @@ class AbsencePolicy(LeafPolicy):
     def __post_init__(self) -> None:
         duration(self.within_seconds, "within_seconds")
 
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Only the clock; what it sees it drops."""
+        return Demand(by_items=False, keeps=0)
+
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes once for each silence that lasts too long; arrivals are dropped and start the time anew."""
         memory = job_state.memory()
@@ -139,6 +149,10 @@ class ManualPolicy(LeafPolicy):
     """See `manual_policy`."""
 
     asks_when_empty = False
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Only a call."""
+        return Demand(has_timeout=False, fires_at_end=False, by_items=False, by_hand=True)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """No: it waits to be called."""

@@ -3,12 +3,15 @@
 Design: §4.8, and the catalogue of policies. Build them with the operators and methods of `Policy`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand, demand_of
 from routilux.errors import BadTypeError
 from routilux.explanation import Condition
 from routilux.job import JobState
+from routilux.policies.combining import needs_all, needs_first
 from routilux.policies.core import Answer, DataSlice, Policy, Slots
 from routilux.policies.keyed import ByKey
 from routilux.policies.parts import Asked, Draft, check_policy, nested, of_part, see_to_the_others, wake_for
@@ -50,6 +53,10 @@ class _Several(Policy):
 
 class AllOf(_Several):
     """``a & b``: when every part is ready; what they take is united."""
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What all parts need."""
+        return needs_all([demand_of(part, slots) for part in self.parts])
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Ask every part about the same items."""
@@ -93,6 +100,10 @@ def _united(slots: Slots, name: str, given: list[DataSlice], taken: list[dict[st
 
 class FirstOf(_Several):
     """``a | b`` or ``first_of(a, b, …)``: the first part that is ready decides."""
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What the part that needs least needs."""
+        return needs_first([demand_of(part, slots) for part in self.parts])
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Ask in order until one says yes."""

@@ -3,10 +3,11 @@
 Design: §4.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from routilux import rings
+from routilux.demand import Demand
 from routilux.explanation import Condition
 from routilux.job import JobState
 from routilux.slot import Slot
@@ -75,6 +76,13 @@ class Policy:
     def cause(self, facts: Any) -> Any:
         """Say what kind of no this is: noes of one cause are counted in one record."""
         return None
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Say what it needs, for the checks of a flow; ``slots`` are the names of the routine's slots.
+
+        By default nothing is said, and so nothing is found. See `Demand` for what can be said.
+        """
+        return Demand()
 
     @staticmethod
     def yes(data_slice: DataSlice, message: Any = None, facts: Any = None) -> Answer:

@@ -3,10 +3,11 @@
 Design: §4; the report's §2.1 and §9.3.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import ANY_ITEM, Demand, each
 from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
 from routilux.job import JobState
@@ -23,11 +24,21 @@ def _at_least_one(value: object, what: str) -> int:
     return value
 
 
+def of_every_slot(slots: Sequence[str], count: int, *, fires_at_end: bool) -> Demand:
+    """Say that every slot must hold this number, that this is enough, and that exactly this is taken."""
+    items = each(slots, count)
+    return Demand(items, count, is_enough=True, takes=items, has_timeout=False, fires_at_end=fires_at_end)
+
+
 @dataclass(frozen=True, repr=False)
 class ImmediatePolicy(Policy):
     """See `immediate_policy`."""
 
     asks_when_empty = False
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Any item."""
+        return ANY_ITEM
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes as soon as anything is new."""
@@ -60,6 +71,10 @@ class BatchSizePolicy(Policy):
         _at_least_one(self.min_batch_size, "min_batch_size")
         if self.at_end not in AT_END:
             raise BadValueError(f"at_end must be one of {', '.join(map(repr, AT_END))}, not {self.at_end!r}")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Its number in every slot."""
+        return of_every_slot(slots, self.min_batch_size, fires_at_end=self.at_end == "fire")
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when every slot has enough; takes exactly that."""
@@ -101,6 +116,10 @@ class AllSlotsReadyPolicy(Policy):
     """See `all_slots_ready_policy`."""
 
     asks_when_empty = False
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """One in every slot."""
+        return of_every_slot(slots, 1, fires_at_end=False)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when every slot has one; takes exactly one of each."""

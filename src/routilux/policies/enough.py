@@ -3,10 +3,11 @@
 Design: §4, and the catalogue of policies.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from routilux.demand import Demand
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots, new_data, take_new
@@ -31,6 +32,13 @@ from routilux.policies.ground import (
 STARTS = ("first_item", "last_activation")
 
 
+def _some_items(within_seconds: float | None, at_end: str) -> Demand:
+    """Say that it needs items, and what lets go of them."""
+    has_timeout = within_seconds is not None
+    fires_at_end = has_timeout or at_end == "fire"
+    return Demand(total=1, has_timeout=has_timeout, fires_at_end=fires_at_end, seconds=within_seconds)
+
+
 @dataclass(frozen=True, repr=False)
 class WeightPolicy(LeafPolicy):
     """See `weight_policy`."""
@@ -50,6 +58,10 @@ class WeightPolicy(LeafPolicy):
         function(self.weigh, "weigh")
         duration(self.within_seconds, "within_seconds", optional=True)
         one_of(self.at_end, AT_END, "at_end")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """An item; whether it is heavy enough, only a run can tell."""
+        return _some_items(self.within_seconds, self.at_end)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when the oldest items together reach the weight, or the time is over."""
@@ -104,6 +116,10 @@ class UntilPolicy(LeafPolicy):
         if self.max_items is not None:
             whole(self.max_items, "max_items")
         one_of(self.at_end, AT_END, "at_end")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """An item; whether it is the last, only a run can tell."""
+        return _some_items(None, self.at_end)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when a delimiter was seen, or too many items came without one."""
@@ -203,6 +219,10 @@ class QuorumPolicy(LeafPolicy):
         whole(self.k, "k")
         duration(self.within_seconds, "within_seconds", optional=True)
         one_of(self.at_end, AT_END, "at_end")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Its number of slots that hold an item."""
+        return replace(_some_items(self.within_seconds, self.at_end), slot_count=self.k, is_enough=True)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when enough slots have an item, or the oldest has waited too long."""

@@ -3,10 +3,11 @@
 Design: §4, and the catalogue of policies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import ANY_ITEM, Demand, each
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots, new_data, take_new
@@ -36,6 +37,10 @@ class EachItemPolicy(LeafPolicy):
     """See `each_item_policy`."""
 
     asks_when_empty = False
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Any item."""
+        return ANY_ITEM
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when anything waits; takes the oldest."""
@@ -67,6 +72,12 @@ class RatesPolicy(LeafPolicy):
     def __hash__(self) -> int:
         return hash((tuple(sorted(self.rates.items())), self.at_end))
 
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Its numbers; slots without one are never taken from."""
+        rates = dict(self.rates)
+        fires = self.at_end == "fire"
+        return Demand(rates, is_enough=True, takes=rates, has_timeout=False, fires_at_end=fires, named=tuple(rates))
+
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when each slot has its number."""
         counts = {name: slots[name].queue.waiting if name in slots else 0 for name in self.rates}
@@ -92,6 +103,10 @@ class CountOrTimeoutPolicy(LeafPolicy):
         whole(self.n, "n")
         duration(self.within_seconds, "within_seconds")
         one_of(self.start, STARTS, "start")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Its number over all slots, or some and time."""
+        return Demand(total=self.n, is_enough=True, seconds=self.within_seconds)
 
     @property
     def asks_when_empty(self) -> bool:  # type: ignore[override]
@@ -146,6 +161,12 @@ class SlidingPolicy(LeafPolicy):
         if whole(self.step, "step") > whole(self.size, "size"):
             raise BadValueError(f"step may not exceed size: {self.step} > {self.size} would lose items")
         one_of(self.at_end, AT_END, "at_end")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """A whole window in every slot, for the first time."""
+        fires = self.at_end == "fire"
+        takes = each(slots, self.step)
+        return Demand(each(slots, self.size), self.size, takes=takes, has_timeout=False, fires_at_end=fires)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when every slot has what the window lacks; keeps the overlap in the memory."""

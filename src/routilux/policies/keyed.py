@@ -4,15 +4,17 @@ Design: §4.8, and the catalogue of policies. The memory holds, for each key, th
 policy, its timer and when it was last seen; the items stay in the slots until they are taken, out of the middle.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 from routilux.definition import SlotDefinition
+from routilux.demand import Demand, demand_of
 from routilux.errors import BadTypeError
 from routilux.explanation import Condition
 from routilux.item_queue import ItemQueue
 from routilux.job import JobState
+from routilux.policies.combining import needs_by_key
 from routilux.policies.core import Answer, Policy, Slots
 from routilux.policies.ground import duration, now_ns, to_ns, wake_in, whole
 from routilux.policies.parts import KEYS, PART, Draft, PartOfJob
@@ -47,6 +49,10 @@ class ByKey(Policy):
         if callable(self.key):
             return self.key(item)
         return item[self.key] if isinstance(item, Mapping) else getattr(item, self.key)
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What the policy needs, of one key."""
+        return needs_by_key(demand_of(self.inner, slots), self.max_keys, self.idle_seconds is not None)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Ask for the keys that something changed for, in order, until one is ready."""

@@ -4,9 +4,10 @@ Design: §4, and the catalogue of policies.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from routilux.demand import ANY_ITEM, Demand, each
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
 from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_new
@@ -25,6 +26,10 @@ class LatestPolicy(LeafPolicy):
     """See `latest_policy`."""
 
     asks_when_empty = False
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """Any item; older ones are dropped."""
+        return replace(ANY_ITEM, keeps=1)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when anything is new; drops all but the newest of each slot."""
@@ -87,6 +92,11 @@ class CombineLatestPolicy(LeafPolicy):
                 raise BadTypeError(f"emit_on takes names of slots, such as ('orders',), not {self.emit_on!r}")
             object.__setattr__(self, "emit_on", tuple(self.emit_on))
 
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """One item of every slot, for the first time."""
+        named = tuple(self.emit_on or ())
+        return Demand(each(slots, 1), 1, has_timeout=False, fires_at_end=False, named=named, keeps=1)
+
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes at each arrival, once every slot was seen; goes over arrivals in their order."""
         memory = _LatestMemory(slots, job_state.memory())
@@ -126,6 +136,10 @@ class WithLatestPolicy(LeafPolicy):
     def __post_init__(self) -> None:
         if not isinstance(self.primary, str):
             raise BadTypeError(f"primary is the name of a slot, not {self.primary!r}")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """One item of every slot, for the first time."""
+        return Demand(each(slots, 1), 1, has_timeout=False, fires_at_end=False, named=(self.primary,))
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes for the oldest primary item, once every other slot has a value."""

@@ -3,9 +3,11 @@
 Design: §4.4, and the catalogue of policies.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand, Doubt
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots, new_data, take_new
 from routilux.policies.ground import (
@@ -29,6 +31,14 @@ from routilux.policies.ground import (
 NOTHING_NEW = (("count(any slot)", 0, 1, False),)
 
 
+def _never_reached(silence: str, quiet: float, limit: str, longest: float | None) -> tuple[Doubt, ...]:
+    """Doubt a longest wait that is over before any silence can be."""
+    if longest is None or longest >= quiet:
+        return ()
+    problem = f"{limit}={longest:g} is over before {silence}={quiet:g} can be"
+    return (Doubt("R203", problem, f"give a longer {limit}"),)
+
+
 @dataclass(frozen=True, repr=False)
 class DebouncePolicy(LeafPolicy):
     """See `debounce_policy`."""
@@ -43,6 +53,11 @@ class DebouncePolicy(LeafPolicy):
         duration(self.quiet_seconds, "quiet_seconds")
         duration(self.max_wait_seconds, "max_wait_seconds", optional=True)
         one_of(self.edge, ("trailing", "leading"), "edge")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """An item, and silence."""
+        doubts = _never_reached("quiet_seconds", self.quiet_seconds, "max_wait_seconds", self.max_wait_seconds)
+        return Demand(total=1, seconds=self.quiet_seconds if self.edge == "trailing" else None, doubts=doubts)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when it has been quiet, or the oldest item has waited too long."""
@@ -98,6 +113,10 @@ class ThrottlePolicy(LeafPolicy):
             whole(self.burst, "burst")
         one_of(self.excess, ("hold", "drop"), "excess")
 
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """An item, and a token."""
+        return Demand(total=1, keeps=0 if self.excess == "drop" else None)
+
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when something waits and a token is free."""
         first = oldest(slots)
@@ -133,6 +152,11 @@ class SessionPolicy(LeafPolicy):
     def __post_init__(self) -> None:
         duration(self.gap_seconds, "gap_seconds")
         duration(self.max_seconds, "max_seconds", optional=True)
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """An item, and a gap."""
+        doubts = _never_reached("gap_seconds", self.gap_seconds, "max_seconds", self.max_seconds)
+        return Demand(total=1, seconds=self.gap_seconds, doubts=doubts)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when the oldest session is over."""

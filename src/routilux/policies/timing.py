@@ -3,9 +3,11 @@
 Design: §4.4; the report's §2.1 and §9.3.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand
 from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
 from routilux.job import JobState
@@ -36,6 +38,10 @@ class TimeIntervalPolicy(Policy):
 
     def __post_init__(self) -> None:
         seconds(self.min_interval_seconds, "min_interval_seconds")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """An item, and its interval."""
+        return Demand(total=1, seconds=self.min_interval_seconds)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when something is new and the interval is over, or nothing more can come."""

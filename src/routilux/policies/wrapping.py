@@ -3,12 +3,15 @@
 Design: §4.8, and the catalogue of policies. Build them with the methods of `Policy`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand, demand_of
 from routilux.errors import BadTypeError
 from routilux.explanation import Condition
 from routilux.job import JobState
+from routilux.policies.combining import needs_times, needs_unless, needs_within
 from routilux.policies.core import Answer, Policy, Slots, new_data
 from routilux.policies.ground import (
     SECOND,
@@ -38,6 +41,11 @@ class Unless(Policy):
     def asks_when_empty(self) -> bool:  # type: ignore[override]
         """Whether the policy does."""
         return self.inner.asks_when_empty
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What the policy needs."""
+        inner, gate = demand_of(self.inner, slots), demand_of(self.gate, slots)
+        return needs_unless(inner, gate, self.inner == self.gate)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Ask the gate, undo what it took, and ask the policy."""
@@ -88,6 +96,10 @@ class Within(Policy):
     def asks_when_empty(self) -> bool:  # type: ignore[override]
         """Whether the policy does."""
         return self.inner.asks_when_empty
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What the policy needs, until the time is over."""
+        return needs_within(demand_of(self.inner, slots), self.seconds, self.on_timeout == "drop")
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Ask the policy; if it declines, look at what waited too long."""
@@ -154,6 +166,10 @@ class Times(Policy):
         """Whether the policy does."""
         return self.inner.asks_when_empty
 
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What the policy needs."""
+        return needs_times(demand_of(self.inner, slots))
+
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Ask the policy while it has activations left; an activation that was undone does not count."""
         memory = job_state.memory()
@@ -207,6 +223,10 @@ class Labelled(Policy):
     def asks_when_empty(self) -> bool:  # type: ignore[override]
         """Whether the policy does."""
         return self.inner.asks_when_empty
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What the policy needs."""
+        return demand_of(self.inner, slots)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Ask the policy."""

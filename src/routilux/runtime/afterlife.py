@@ -29,6 +29,8 @@ class EndedCell:
     flights: tuple[Any, ...] = ()
     hold: Any = None
     in_line: bool = False
+    policy_pauses: bool = False
+    ready: tuple[None, ...] = ()
 
     @property
     def routine_id(self) -> str:
@@ -50,6 +52,7 @@ class EndedRun:
     cells: list[EndedCell] = field(default_factory=list)
     mode: Mode = Mode.OVER
     door_open: bool = False
+    starved: tuple[Any, ...] = ()
 
 
 class Afterlife:

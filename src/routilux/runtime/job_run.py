@@ -378,7 +378,12 @@ class JobRun(Gate):
 
     def explain(self, job: JobState, routine_id: str) -> Explanation:
         """Say why a routine runs or does not run now."""
-        return explaining.explain(self, self.cell(routine_id))
+        try:
+            return explaining.explain(self, self.cell(routine_id))
+        except (JobFinishedError, IndexError, AttributeError):
+            if job._host is self:
+                raise
+            return job.explain(routine_id)  # it let go of its cells meanwhile: another host answers
 
     def flow(self) -> Any:
         """Give the Flow."""

@@ -65,8 +65,9 @@ def _make_plan(definition: FlowDefinition) -> FlowPlan:
     for link in definition.connections:
         routes[link.source_id].setdefault(link.event, []).append((index[link.target_id], link.slot))
         feeders.setdefault((link.target_id, link.slot), {})[index[link.source_id]] = None
+    is_serial = [routine.max_concurrency == 1 for routine in definition.routines.values()]
     routines = tuple(
-        _plan_routine(index[routine_id], definition, routine, routes[routine_id], feeders)
+        _plan_routine(index[routine_id], definition, routine, routes[routine_id], feeders, is_serial)
         for routine_id, routine in definition.routines.items()
     )
     found = components(list(index), definition.edges())
@@ -85,12 +86,12 @@ def _plan_routine(
     routine: RoutineDefinition,
     routes: dict[str, list[tuple[int, str]]],
     feeders: dict[tuple[str, str], dict[int, None]],
+    is_serial: list[bool],
 ) -> RoutinePlan:
     handler = flow.handler_of(routine.routine_id)
     overlapping = routine.max_concurrency > 1 and routine.ordered
     atomic = routine.atomic if routine.atomic is not None else handler.strategy is ErrorStrategy.RETRY
     by_slot = {slot.name: tuple(feeders.get((routine.routine_id, slot.name), ())) for slot in routine.slots}
-    definitions = list(flow.routines.values())
     policy = routine.policy or immediate_policy()
     return RoutinePlan(
         index=number,
@@ -107,10 +108,7 @@ def _plan_routine(
         routes={event: tuple(targets) for event, targets in routes.items()},
         feeds=tuple(dict.fromkeys(target for targets in routes.values() for target in targets)),
         feeders=by_slot,
-        lone_producer={
-            name: len(feeding) == 1 and definitions[feeding[0]].max_concurrency == 1
-            for name, feeding in by_slot.items()
-        },
+        lone_producer={name: len(feeding) == 1 and is_serial[feeding[0]] for name, feeding in by_slot.items()},
     )
 
 

@@ -26,13 +26,13 @@ from routilux.errors import (
     RuntimeClosedError,
     WaitWouldDeadlockError,
 )
-from routilux.explanation import Explanation
+from routilux.explanation import JobExplanation
 from routilux.flow import Flow
 from routilux.history import ExecutionStatus
 from routilux.job import JobState
 from routilux.registry import FlowRegistry, flow_registry
 from routilux.routine import positive, positive_seconds
-from routilux.runtime import detaching, posting
+from routilux.runtime import detaching, explaining, posting
 from routilux.runtime.dispatch import ThreadDispatcher
 from routilux.runtime.feeding import Feed
 from routilux.runtime.holding import Hold
@@ -386,10 +386,20 @@ class Runtime:
             run = self._unfinished.get(job_id)
         return None if job.status.is_final else run
 
-    def explain_all(self, job_id: str) -> list[Explanation]:
-        """Say why a job is not finished: every routine that has not ended, in order of the flow."""
+    def explain_all(self, job_id: str) -> JobExplanation:
+        """Say why a job is not finished: what keeps it, and every routine that has not ended, those that matter first.
+
+        `str` of it fits on a screen, `to_dict()` is complete; iterating gives an `Explanation` for each routine.
+
+        Raises:
+            JobNotFoundError: it is not known.
+        """
         job = self._job_of(job_id)
-        return [job.explain(routine_id) for routine_id, record in list(job._records.items()) if not record.ended]
+        with self._lock:
+            run = self._unfinished.get(job_id)
+            line = self._lines.get(id(run.flow_object), ()) if run is not None else ()
+            ahead = next((place for place, (waiting, _) in enumerate(line) if waiting is run), None)
+        return explaining.explain_job(job, run, ahead)
 
     # --- control --------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from routilux.definition import FlowDefinition
-from routilux.graph import ROOT, common_dominator, reachable
+from routilux.graph import DominatorTree, reachable
 from routilux.policies.core import Policy
 
 
@@ -48,20 +48,18 @@ def origin_of(definition: FlowDefinition, gather_id: str, of: str | None) -> str
 
     By default the nearest routine that every way to the feeders passes; of a single feeder, the one above it.
     """
-    edges = definition.edges()
+    edges: dict[str, list[str]] = {**definition.edges(), gather_id: []}
     if of is not None:
-        is_above = of in definition.routines and gather_id in reachable(edges.get(of, ()), edges)
-        return of if is_above and of != gather_id else None
+        is_above = of in definition.routines and of != gather_id and gather_id in reachable(edges[of], edges)
+        return of if is_above else None
     feeders = list(dict.fromkeys(link.source_id for link in definition.connections if link.target_id == gather_id))
-    if not feeders:
+    if not feeders or gather_id in feeders:
         return None
-    nodes = list(definition.routines)
-    origin = common_dominator(feeders, nodes, edges)
-    sources = [node for node in nodes if origin in edges.get(node, ()) and node != origin]
-    if feeders == [origin] and sources:
-        above = common_dominator(sources, nodes, edges)
-        origin = above if above not in (ROOT, gather_id) else origin
-    return None if origin in (ROOT, gather_id) else origin
+    tree = DominatorTree(definition.routines, edges)
+    origin: str | None = feeders[0]
+    for feeder in feeders[1:]:
+        origin = tree.nearest(origin, feeder)
+    return tree.above(feeders[0]) or feeders[0] if len(feeders) == 1 else origin
 
 
 def between(definition: FlowDefinition, origin_id: str, gather_id: str) -> frozenset[str]:
@@ -72,6 +70,6 @@ def between(definition: FlowDefinition, origin_id: str, gather_id: str) -> froze
     for node, targets in edges.items():
         for target in targets:
             back.setdefault(target, []).append(node)
-    return frozenset(
-        (reachable(edges.get(origin_id, ()), edges) & reachable([gather_id], back)) - {origin_id, gather_id}
-    )
+    ahead = reachable(edges.get(origin_id, []), edges)
+    behind = reachable([gather_id], back)
+    return frozenset((ahead & behind) - {origin_id, gather_id})

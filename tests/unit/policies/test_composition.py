@@ -64,7 +64,7 @@ COMPOSED = [
     batch_size_policy(2) & time_interval_policy(3),
     batch_size_policy(2) | debounce_policy(3) | manual_policy(),
     (batch_size_policy(2) | debounce_policy(3)) & each_item_policy(),
-    batch_size_policy(2).unless(quorum_policy(2)),
+    batch_size_policy(2).unless(batch_size_policy(4)),
     batch_size_policy(2).within(4, on_timeout="drop"),
     batch_size_policy(2).times(3),
     batch_size_policy(2).once().labelled("the first two"),

@@ -21,7 +21,7 @@ def test_a_policy_does_what_its_picture_shows(expression: Any, picture: Any, see
 
 
 def test_every_policy_draws_its_picture() -> None:
-    others = {"Decision", "Policy", "first_of", "policy_from_dict"}
+    others = {"Decision", "Demand", "Doubt", "Policy", "first_of", "policy_from_dict"}
     assert {drawn[0] for drawn in DRAWN} == set(policies.__all__) - others
 
 
