@@ -57,6 +57,7 @@ class ItemQueue(ItemStore):
         "discarding",
         "drops",
         "fresh_drops",
+        "has_left",
         "is_closed",
         "limit",
         "line",
@@ -81,6 +82,7 @@ class ItemQueue(ItemStore):
         self.discarding: str | None = None
         self.drops: dict[str, int] | None = None
         self.fresh_drops: list[tuple[str, int]] | None = None
+        self.has_left = False  # whether items are gone for good, dropped or absorbed, since room was reckoned
         self.line = LOCKED if shared else min(self.limit, self._threshold)
 
     def refill(
@@ -276,6 +278,7 @@ class ItemQueue(ItemStore):
             del self.items[:cursor]
             self._base += cursor
             self.cursor = cursor = 0
+        self.has_left = False
         held = self.held
         if held is not None and not held:
             self.held = held = None
@@ -309,6 +312,14 @@ class ItemQueue(ItemStore):
         del owner.counts[self]
         emptied.append(owner)
 
+    def absorb(self, seqs: Iterable[int]) -> list[Item]:
+        """Consume waiting items by number at once, whatever the policy answers. Call it with the lock held."""
+        pairs = self.pull(seqs)
+        if pairs:
+            self.has_left = True
+            self.done.append((self.clock.ticks(), [seq for seq, _ in pairs], [item for _, item in pairs]))
+        return [item for _, item in pairs]
+
     # --- losing, always counted -----------------------------------------------------------------------------
 
     def count_drop(self, reason: str, count: int = 1) -> None:
@@ -324,6 +335,7 @@ class ItemQueue(ItemStore):
         """Drop waiting items by number; gives how many there were. Call it with the lock held."""
         count = len(self.pull(seqs))
         if count:
+            self.has_left = True
             self._forgotten += count
             self.count_drop(reason, count)
         return count

@@ -12,6 +12,7 @@ from routilux.policies.gathering import (
     rates_policy,
     sliding_policy,
 )
+from routilux.policies.joining import join_policy
 from routilux.policies.latest import (
     combine_latest_policy,
     latest_policy,
@@ -33,6 +34,7 @@ __all__ = [
     "each_item_policy",
     "first_of",
     "immediate_policy",
+    "join_policy",
     "latest_policy",
     "manual_policy",
     "policy_from_dict",

@@ -345,7 +345,7 @@ class Cell:
                 taken.append((queue, records))
                 for outbox in emptied:
                     outbox.emptied(queue)
-            elif queue.fresh_drops:
+            elif queue.has_left:
                 self._give_back(queue)
             else:
                 queue.taken = None
@@ -396,8 +396,10 @@ class Cell:
 
     def _reject(self) -> None:
         for queue in self.queues:
-            if queue.taken or queue.fresh_drops:
+            if queue.taken or queue.has_left:
                 self._give_back(queue)
+            elif queue.fresh_drops:
+                self.report_drops(queue)
             queue.taken = None
 
     def _give_back(self, queue: ItemQueue) -> None:

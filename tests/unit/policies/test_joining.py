@@ -1,0 +1,316 @@
+"""The join by key: what goes together, what waits, what is dropped, and at which cost. Design: the catalogue."""
+
+import json
+import random
+import sys
+from typing import Any
+
+import pytest
+
+from routilux import ErrorHandler, ErrorStrategy, Flow, JobState, Routine
+from routilux.policies import batch_size_policy, each_item_policy, join_policy, manual_policy, time_interval_policy
+from routilux.testing import ManualClock, SimRuntime, check_picture
+
+LOWER = {"x": str.lower, "y": str.lower}
+
+
+@pytest.mark.parametrize(
+    ("policy", "picture"),
+    [
+        (join_policy(str.lower), "x   abab-|\ny   BBAA-|\nout -[bB][aA]([bB][aA])-|"),
+        (join_policy(str.lower), "x   a-|\ny   -A|\nz   --|\nout --|\nleft aA"),
+        (join_policy(str.lower, need=2), "x   a---|\ny   -A--|\nz   --A-|\nout -[aA]--|\nleft A"),
+        (join_policy(str.lower, 1), "x   a-|\ny   -A|\nout [a][A]|"),
+        (join_policy(LOWER, within_seconds=2), "x    a--a-|\ny    --A-A|\nout  ---[aA]-|\ndrop --a--A"),
+        (join_policy(str.lower, within_seconds=2, on_expire="fire"), "x   a--b-|\ny   ----B|\nout --[a]-[bB]|"),
+        (join_policy(str.lower, within_seconds=9, on_expire="fire"), "x   a--|\ny   ---|\nout ---([a]|)"),
+        (join_policy(str.lower, within_seconds=9), "x    a--|\ny    ---|\nout  ---|\ndrop ---a"),
+        (
+            join_policy(str.lower, within_seconds=9, at_end="hold"),
+            "x    a-|\ny    --|\nout  ---------|\ndrop ---------a",
+        ),
+        (join_policy(str.lower, at_end="fire"), "x   ab---|\ny   -|\nout -([a][b])---|"),
+        (join_policy(str.lower, at_end="drop"), "x    ab-c|\ny    -|\nout  ----|\ndrop -(ab)-c"),
+        (join_policy(str.lower, build="y"), "x   ab--ab|\ny   -B-A-|\nout -[bB]-[aA][aA][bB]|"),
+        (join_policy(str.lower, build="y"), "x   a--b|\ny   -B|\nout --[a][bB]|"),
+        (join_policy(str.lower, build="y", at_end="drop"), "x    a--b|\ny    -B|\nout  ---[bB]|\ndrop --a"),
+        (join_policy(str.lower, build="y", at_end="hold"), "x    a--b|\ny    -B|\nout  ---[bB]|\nleft a"),
+        (join_policy(str.lower, build="y", within_seconds=2), "x    a--a-|\ny    -B-A-|\nout  ---[aA]-|\ndrop --a"),
+        (join_policy(str.lower, need=2, build="z"), "x   a-b-|\ny   -A--|\nz   --B-|\nout -[aA][bB]-|"),
+    ],
+)
+def test_a_join_does_what_its_picture_shows(policy: Any, picture: Any) -> None:
+    check_picture(policy, picture)
+
+
+def test_the_newest_reference_item_of_a_key_goes_with_each_item() -> None:
+    policy = join_policy({"x": str.lower, "y": lambda pair: pair[0]}, build="y")
+    items = {"1": ("a", 1), "2": ("a", 2)}
+    check_picture(policy, "x   -a-aa|\ny   1-2--|\nout -[a1]-[a2][a2]|", items=items)
+
+
+def flow_of(policy: Any, *slots: str, handler: Any = None, length: int | None = None) -> Any:
+    def note(*lists: Any, job_state: Any, policy_message: Any) -> None:
+        job_state.append_shared_data("seen", [list(items) for items in lists])
+        if job_state.get_shared_data("failing") in policy_message.values() and job_state.attempt == 1:
+            raise ValueError("bad luck")
+
+    target = Routine("t", atomic=False).set_activation_policy(policy).set_logic(note)
+    if handler is not None:
+        target.set_error_handler(handler)
+    for name in slots:
+        target.add_slot(name, max_queue_length=length)
+    return Flow("joins", on_leftover="ok").add_routine(target, "t")
+
+
+class Scene:
+    """One job that is fed by hand."""
+
+    def __init__(self, policy: Any, *slots: str, **options: Any) -> None:
+        self.flow = flow_of(policy, *slots, **options)
+        self.clock = ManualClock()
+        self.sim = SimRuntime(clock=self.clock)
+        self.job = self.sim.exec(self.flow, keep_open=True)
+
+    def send(self, **items: Any) -> None:
+        for name, found in items.items():
+            for item in found:
+                self.sim.post(self.job.job_id, "t", name, item)
+                self.sim.run_until_idle()
+
+    @property
+    def seen(self) -> Any:
+        return self.job.get_shared_data("seen", [])
+
+    def resume(self) -> None:
+        stored = json.loads(json.dumps(self.job.serialize()))
+        self.sim.shutdown(wait=False)
+        clock = ManualClock()
+        clock.advance(self.clock.ticks() / 1e9)
+        self.clock = clock
+        self.sim = SimRuntime(clock=clock)
+        self.job = JobState.deserialize(stored, clock=clock)
+        self.sim.exec(self.flow, self.job, keep_open=True)
+        self.sim.run_until_idle()
+
+    def end(self) -> Any:
+        self.sim.close_job(self.job.job_id)
+        self.sim.run_until_idle()
+        self.sim.shutdown(wait=False)
+        return self.job
+
+
+def test_what_waits_and_the_table_survive_storing() -> None:
+    scene = Scene(join_policy(str.lower, build="y", within_seconds=10), "x", "y")
+    scene.send(x="ab", y="BCD")
+    scene.resume()
+    scene.send(x="cd")
+    scene.sim.advance(9)
+    scene.send(y="A")
+    assert scene.seen == [[["b"], ["B"]], [["c"], ["C"]], [["d"], ["D"]], [["a"], ["A"]]]
+    assert scene.end().drops == {}
+
+
+def test_a_long_reference_stream_never_fills_its_slot() -> None:
+    scene = Scene(join_policy(abs, build="y"), "x", "y", length=3)
+    scene.send(x=[-5, -900], y=range(1000))
+    assert scene.seen == [[[-5], [5]], [[-900], [900]]]
+    assert scene.job.slots("t")["y"].get_queue_state()["unconsumed_count"] == 0
+    assert scene.end().drops == {}
+
+
+def test_keys_beyond_the_bound_are_dropped_with_a_reason() -> None:
+    scene = Scene(join_policy(str.lower, max_keys=2), "x", "y")
+    scene.send(x="aabc", y="AC")
+    assert scene.seen == [[["c"], ["C"]]]
+    assert scene.end().drops == {("t", "x"): {"too many keys": 3}}
+    assert [slot.peek_all_new() for slot in scene.job.slots("t").values()] == [[], ["A"]]
+
+
+def test_reference_items_of_keys_beyond_the_bound_are_dropped_with_a_reason() -> None:
+    scene = Scene(join_policy(str.lower, build="y", max_keys=2), "x", "y")
+    scene.send(y="ABCB", x="abc")
+    assert scene.seen == [[["a"], ["A"]], [["b"], ["B"]]]
+    scene.end()
+    assert scene.seen[2:] == [[["c"], []]]
+    assert scene.job.drops == {("t", "y"): {"too many keys": 1}}
+
+
+@pytest.mark.parametrize("policy", [join_policy(str.lower), join_policy(str.lower, build="y")], ids=repr)
+def test_a_failed_activation_gets_its_items_again_and_keeps_the_order(policy: Any) -> None:
+    scene = Scene(policy, "x", "y")
+    scene.job.mutate_shared_data("failing", lambda _: "b", None)
+    scene.send(y="AB", x="a")
+    scene.sim.post(scene.job.job_id, "t", "x", "b")
+    scene.sim.post(scene.job.job_id, "t", "x", "c")
+    scene.sim.run_until_idle()
+    assert scene.job.status == "failed"
+    scene.job.mutate_shared_data("failing", lambda _: None, None)
+    scene.resume()
+    scene.send(y="C", x="b")
+    assert scene.seen[2][0] == ["b"]
+    assert [lists[0] for lists in scene.seen[3:]] in ([["c"]], [["c"], ["b"]])
+
+
+def test_retries_wait_a_day_without_any_waiting() -> None:  # M22
+    handler = ErrorHandler(ErrorStrategy.RETRY, max_retries=2, retry_delay=3600)
+    scene = Scene(join_policy(str.lower, within_seconds=86_400), "x", "y", handler=handler)
+    scene.job.mutate_shared_data("failing", lambda _: "a", None)
+    scene.send(x="ab")
+    scene.sim.advance(86_399)
+    scene.send(y="A")
+    scene.sim.advance(3600)
+    assert scene.job.drops == {("t", "x"): {"expired": 1}}
+    assert scene.seen[-1] == [["a"], ["A"]]
+    assert scene.end().status == "completed"
+
+
+def test_what_another_part_takes_is_forgotten() -> None:
+    scene = Scene(manual_policy() | join_policy(str.lower), "x", "y")
+    scene.send(x="ab")
+    scene.sim.activate(scene.job.job_id, "t")
+    scene.sim.run_until_idle()
+    scene.send(y="A", x="ca")
+    assert scene.seen == [[["a", "b"], []], [["a"], ["A"]]]
+
+
+def test_a_yes_that_does_not_count_leaves_the_table_and_the_items() -> None:
+    scene = Scene(join_policy(str.lower, build="y") & time_interval_policy(5), "x", "y")
+    scene.send(y="ABC", x="abc")
+    scene.sim.advance(5)
+    scene.sim.advance(5)
+    found = [lists[0] for lists in scene.seen]
+    assert sorted(item for items in found for item in items) == ["a", "b", "c"]
+    assert {items[1][0].lower() for items in scene.seen if items[1]} == {
+        items[0][0] for items in scene.seen if items[1]
+    }
+    assert scene.end().drops == {}
+
+
+def test_the_explanation_names_the_key_that_waits_longest() -> None:
+    scene = Scene(join_policy(str.lower, within_seconds=60), "x", "y")
+    scene.send(x="ab")
+    text = str(scene.job.explain("t"))
+    assert "unmet: slots with key 'a' 1 (x) of 2 no" in text
+    assert "wakes 12:01:00.000Z" in text
+
+
+def test_the_explanation_tells_what_is_known_of_the_build_side() -> None:
+    scene = Scene(join_policy(str.lower, build="y"), "x", "y")
+    scene.send(y="AB", x="c")
+    assert [str(condition) for condition in scene.job.explain("t").conditions] == [
+        "slots with key 'c' 1 (x) of 2 no",
+        "keys known of y 2 yes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        ({"key": 3}, TypeError, "key is a function or the name of a field"),
+        ({"key": {"x": 3}}, TypeError, "key is a function or the name of a field"),
+        ({"key": "id", "need": 0}, ValueError, "at least 1"),
+        ({"key": "id", "need": "most"}, TypeError, "need"),
+        ({"key": "id", "need": True}, TypeError, "need"),
+        ({"key": "id", "within_seconds": 0}, ValueError, "within_seconds"),
+        ({"key": "id", "build": 1}, TypeError, "build"),
+        ({"key": "id", "on_expire": "hold"}, ValueError, "on_expire"),
+        ({"key": "id", "at_end": "expire"}, ValueError, "at_end"),
+        ({"key": "id", "max_keys": 0}, ValueError, "max_keys"),
+    ],
+)
+def test_bad_parameters_are_refused(arguments: Any, kind: Any, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        join_policy(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (join_policy("id", build="z"), "build 'z' is none of the slots"),
+        (join_policy("id", need=3), "can never activate"),
+        (join_policy({"y": "id"}), "no key is given for slot 'x'"),
+        (join_policy(lambda item: [item]), "must be hashable"),
+    ],
+)
+def test_what_does_not_fit_the_slots_fails_the_job_with_the_reason(policy: Any, words: str) -> None:
+    scene = Scene(policy, "x", "y")
+    scene.sim.post(scene.job.job_id, "t", "x", {"id": 1})
+    scene.sim.run_until_idle()
+    assert (scene.job.status, words in str(scene.job.error)) == ("failed", True), scene.job.error
+
+
+def test_a_join_with_a_build_side_is_not_applied_by_key() -> None:
+    with pytest.raises(TypeError, match="by key itself"):
+        join_policy("id", build="x").within(3).by_key("id")
+
+
+def steps_of(policy: Any, backlog: list[str], pairs: list[tuple[str, str]]) -> int:
+    """Count the lines of ours that run to join some pairs behind a backlog of x."""
+    scene = Scene(policy, "x", "y")
+    for item in backlog:
+        scene.sim.post(scene.job.job_id, "t", "x", item)
+    scene.sim.run_until_idle()
+    steps = 0
+
+    def trace(frame: Any, event: str, _: Any) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return trace if "routilux" in frame.f_code.co_filename else None
+
+    others = sys.gettrace()
+    sys.settrace(trace)
+    for x, y in pairs:
+        scene.send(x=[x] if x else [], y=[y])
+    sys.settrace(others)
+    scene.sim.shutdown(wait=False)
+    assert len(scene.seen) == len(pairs)
+    return steps
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [join_policy(str.lower), join_policy(str.lower, within_seconds=99), join_policy(str.lower, build="y")],
+    ids=repr,
+)
+def test_the_cost_of_a_decision_does_not_grow_with_the_backlog(policy: Any) -> None:
+    pairs = [(f"k{number}", f"K{number}") for number in range(50)]
+    few, many = (steps_of(policy, [f"w{number}" for number in range(backlog)], pairs) for backlog in (10, 2000))
+    assert many < few * 1.1, (few, many)
+
+
+def test_one_key_with_a_long_backlog_costs_no_more() -> None:
+    few, many = (steps_of(join_policy(str.lower), ["k"] * backlog, [("", "K")] * 10) for backlog in (10, 2000))
+    assert many < few * 1.1, (few, many)
+
+
+def test_m6_a_thousand_interleaved_keys_with_shuffled_delays_are_never_mixed() -> None:
+    rng = random.Random(6)
+    scene = Scene(join_policy({"x": lambda item: item[0], "y": lambda item: item[1]}), "x", "y")
+    sides: dict[str, list[Any]] = {"x": [], "y": []}
+    for name in sides:
+        order = [key for key in range(1000) for _ in range(3)]
+        rng.shuffle(order)
+        counts = [0] * 1000
+        for key in order:
+            sides[name].append((key, counts[key]) if name == "x" else (counts[key], key))
+            counts[key] += 1
+    while sides["x"] or sides["y"]:
+        name = rng.choice([name for name, left in sides.items() if left])
+        for _ in range(min(rng.randrange(1, 200), len(sides[name]))):
+            scene.sim.post(scene.job.job_id, "t", name, sides[name].pop(0))
+        scene.sim.advance(rng.random())
+        scene.sim.run_until_idle()
+    got: dict[int, list[int]] = {}
+    for (left,), (right,) in scene.seen:
+        assert left == (right[1], right[0])
+        got.setdefault(left[0], []).append(left[1])
+    assert got == {key: [0, 1, 2] for key in range(1000)}
+    assert not scene.end().leftovers
+
+
+def test_a_join_composes() -> None:
+    check_picture(join_policy(str.lower).times(1), "x    ab|\ny    AB|\nout  [aA]-|\ndrop -(bB)")
+    check_picture(join_policy(str.lower).within(2), "x   a--|\ny   ---|\nout --[a]|")
+    check_picture(join_policy(str.lower) | batch_size_policy(3), "x   abc|\ny   -B-|\nout -[bB]-|\nleft ac")
+    check_picture(each_item_policy().unless(join_policy(str.lower)), "x   a-|\ny   -b|\nout [a][b]|")
