@@ -1,5 +1,6 @@
 """Activation policies: when a routine runs, and with which items."""
 
+from routilux.policies.as_of import as_of_policy
 from routilux.policies.clocked import absence_policy, manual_policy, schedule_policy
 from routilux.policies.composing import first_of
 from routilux.policies.core import Decision, Policy
@@ -19,6 +20,7 @@ from routilux.policies.latest import (
     with_latest_policy,
 )
 from routilux.policies.pacing import debounce_policy, session_policy, throttle_policy
+from routilux.policies.synchronizing import sync_time_policy
 from routilux.policies.timing import time_interval_policy
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Policy",
     "absence_policy",
     "all_slots_ready_policy",
+    "as_of_policy",
     "batch_size_policy",
     "combine_latest_policy",
     "count_or_timeout_policy",
@@ -43,6 +46,7 @@ __all__ = [
     "schedule_policy",
     "session_policy",
     "sliding_policy",
+    "sync_time_policy",
     "throttle_policy",
     "time_interval_policy",
     "until_policy",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routilux.errors import BadValueError
+from routilux.policies.as_of import AsOfPolicy
 from routilux.policies.clocked import AbsencePolicy, ManualPolicy, SchedulePolicy
 from routilux.policies.composing import AllOf, ByKey, FirstOf, Labelled, Times, Unless, Within
 from routilux.policies.core import Policy, policy_name
@@ -16,12 +17,14 @@ from routilux.policies.gathering import CountOrTimeoutPolicy, EachItemPolicy, Ra
 from routilux.policies.joining import JoinPolicy
 from routilux.policies.latest import CombineLatestPolicy, LatestPolicy, WithLatestPolicy
 from routilux.policies.pacing import DebouncePolicy, SessionPolicy, ThrottlePolicy
+from routilux.policies.synchronizing import SyncTimePolicy
 from routilux.policies.timing import TimeIntervalPolicy
 
 BUILT_IN: tuple[Callable[..., Policy], ...] = (
     AbsencePolicy,
     AllOf,
     AllSlotsReadyPolicy,
+    AsOfPolicy,
     BatchSizePolicy,
     ByKey,
     CombineLatestPolicy,
@@ -40,6 +43,7 @@ BUILT_IN: tuple[Callable[..., Policy], ...] = (
     SchedulePolicy,
     SessionPolicy,
     SlidingPolicy,
+    SyncTimePolicy,
     ThrottlePolicy,
     TimeIntervalPolicy,
     Times,

@@ -9,6 +9,7 @@ import pytest
 from routilux import Flow, JobState, Routine
 from routilux.policies import (
     all_slots_ready_policy,
+    as_of_policy,
     batch_size_policy,
     custom_policy,
     debounce_policy,
@@ -17,6 +18,7 @@ from routilux.policies import (
     join_policy,
     manual_policy,
     schedule_policy,
+    sync_time_policy,
     time_interval_policy,
     weight_policy,
     with_latest_policy,
@@ -43,6 +45,10 @@ MORE = [
     schedule_policy(every_seconds=2, misfire="skip"),
     join_policy(str.lower, build="y") & time_interval_policy(3),
     join_policy(str.lower, within_seconds=5, on_expire="fire") | batch_size_policy(4),
+    as_of_policy("x", "y", 3, ord) & time_interval_policy(3),
+    sync_time_policy(3).by_key(str.isalpha),
+    sync_time_policy(5, ord, 5) | debounce_policy(4),
+    as_of_policy("x", "y").by_key(str.isalpha),
     (join_policy(str.lower, build="x").within(4, "drop") & immediate_policy()).times(5),
 ]
 
