@@ -5,7 +5,7 @@ Design: the catalogue of policies.
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from routilux.clock import to_datetime
 from routilux.errors import BadTypeError, BadValueError

@@ -1,15 +1,21 @@
 """The join by key: what goes together, what waits, what is dropped, and at which cost. Design: the catalogue."""
 
-import json
 import random
-import sys
 from typing import Any
 
 import pytest
 
-from routilux import ErrorHandler, ErrorStrategy, Flow, JobState, Routine
-from routilux.policies import batch_size_policy, each_item_policy, join_policy, manual_policy, time_interval_policy
-from routilux.testing import ManualClock, SimRuntime, check_picture
+from routilux import ErrorHandler, ErrorStrategy
+from routilux.policies import (
+    batch_size_policy,
+    debounce_policy,
+    each_item_policy,
+    join_policy,
+    manual_policy,
+    time_interval_policy,
+)
+from routilux.testing import check_picture
+from tests.unit.policies.scene import Scene, steps_of
 
 LOWER = {"x": str.lower, "y": str.lower}
 
@@ -47,57 +53,6 @@ def test_the_newest_reference_item_of_a_key_goes_with_each_item() -> None:
     policy = join_policy({"x": str.lower, "y": lambda pair: pair[0]}, build="y")
     items = {"1": ("a", 1), "2": ("a", 2)}
     check_picture(policy, "x   -a-aa|\ny   1-2--|\nout -[a1]-[a2][a2]|", items=items)
-
-
-def flow_of(policy: Any, *slots: str, handler: Any = None, length: int | None = None) -> Any:
-    def note(*lists: Any, job_state: Any, policy_message: Any) -> None:
-        job_state.append_shared_data("seen", [list(items) for items in lists])
-        if job_state.get_shared_data("failing") in policy_message.values() and job_state.attempt == 1:
-            raise ValueError("bad luck")
-
-    target = Routine("t", atomic=False).set_activation_policy(policy).set_logic(note)
-    if handler is not None:
-        target.set_error_handler(handler)
-    for name in slots:
-        target.add_slot(name, max_queue_length=length)
-    return Flow("joins", on_leftover="ok").add_routine(target, "t")
-
-
-class Scene:
-    """One job that is fed by hand."""
-
-    def __init__(self, policy: Any, *slots: str, **options: Any) -> None:
-        self.flow = flow_of(policy, *slots, **options)
-        self.clock = ManualClock()
-        self.sim = SimRuntime(clock=self.clock)
-        self.job = self.sim.exec(self.flow, keep_open=True)
-
-    def send(self, **items: Any) -> None:
-        for name, found in items.items():
-            for item in found:
-                self.sim.post(self.job.job_id, "t", name, item)
-                self.sim.run_until_idle()
-
-    @property
-    def seen(self) -> Any:
-        return self.job.get_shared_data("seen", [])
-
-    def resume(self) -> None:
-        stored = json.loads(json.dumps(self.job.serialize()))
-        self.sim.shutdown(wait=False)
-        clock = ManualClock()
-        clock.advance(self.clock.ticks() / 1e9)
-        self.clock = clock
-        self.sim = SimRuntime(clock=clock)
-        self.job = JobState.deserialize(stored, clock=clock)
-        self.sim.exec(self.flow, self.job, keep_open=True)
-        self.sim.run_until_idle()
-
-    def end(self) -> Any:
-        self.sim.close_job(self.job.job_id)
-        self.sim.run_until_idle()
-        self.sim.shutdown(wait=False)
-        return self.job
 
 
 def test_what_waits_and_the_table_survive_storing() -> None:
@@ -187,6 +142,23 @@ def test_a_yes_that_does_not_count_leaves_the_table_and_the_items() -> None:
     assert scene.end().drops == {}
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        join_policy(str.lower, build="y") & debounce_policy(5),
+        (join_policy(str.lower, build="y") & debounce_policy(5)).times(9).labelled("slowly"),
+        (join_policy(str.lower, build="y").times(9) & debounce_policy(5)) | manual_policy(),
+    ],
+    ids=repr,
+)
+def test_a_first_yes_that_does_not_count_keeps_what_it_absorbed(policy: Any) -> None:
+    scene = Scene(policy, "x", "y", inputs={"x": ["a"], "y": ["A"]})
+    assert scene.seen == []
+    scene.sim.advance(5)
+    scene.sim.run_until_idle()
+    assert scene.seen == [[["a"], ["A"]]]
+
+
 def test_the_explanation_names_the_key_that_waits_longest() -> None:
     scene = Scene(join_policy(str.lower, within_seconds=60), "x", "y")
     scene.send(x="ab")
@@ -243,29 +215,6 @@ def test_what_does_not_fit_the_slots_fails_the_job_with_the_reason(policy: Any, 
 def test_a_join_with_a_build_side_is_not_applied_by_key() -> None:
     with pytest.raises(TypeError, match="by key itself"):
         join_policy("id", build="x").within(3).by_key("id")
-
-
-def steps_of(policy: Any, backlog: list[str], pairs: list[tuple[str, str]]) -> int:
-    """Count the lines of ours that run to join some pairs behind a backlog of x."""
-    scene = Scene(policy, "x", "y")
-    for item in backlog:
-        scene.sim.post(scene.job.job_id, "t", "x", item)
-    scene.sim.run_until_idle()
-    steps = 0
-
-    def trace(frame: Any, event: str, _: Any) -> Any:
-        nonlocal steps
-        steps += event == "line"
-        return trace if "routilux" in frame.f_code.co_filename else None
-
-    others = sys.gettrace()
-    sys.settrace(trace)
-    for x, y in pairs:
-        scene.send(x=[x] if x else [], y=[y])
-    sys.settrace(others)
-    scene.sim.shutdown(wait=False)
-    assert len(scene.seen) == len(pairs)
-    return steps
 
 
 @pytest.mark.parametrize(
