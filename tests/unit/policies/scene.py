@@ -62,11 +62,18 @@ class Scene:
         return self.job
 
 
-def steps_of(policy: Any, backlog: list[str], pairs: list[tuple[str, str]]) -> int:
-    """Count the lines of ours that run to join some pairs behind a backlog of x."""
+def steps_of(
+    policy: Any,
+    backlog: list[str],
+    pairs: list[tuple[str, str]],
+    activations: int | None = None,
+    backlog_of_y: tuple[str, ...] | list[str] = (),
+) -> int:
+    """Count the lines of ours that run while pairs come behind a backlog; each makes one activation."""
     scene = Scene(policy, "x", "y")
-    for item in backlog:
-        scene.sim.post(scene.job.job_id, "t", "x", item)
+    for name, items in (("x", backlog), ("y", backlog_of_y)):
+        for item in items:
+            scene.sim.post(scene.job.job_id, "t", name, item)
     scene.sim.run_until_idle()
     steps = 0
 
@@ -78,8 +85,8 @@ def steps_of(policy: Any, backlog: list[str], pairs: list[tuple[str, str]]) -> i
     others = sys.gettrace()
     sys.settrace(trace)
     for x, y in pairs:
-        scene.send(x=[x] if x else [], y=[y])
+        scene.send(x=[x] if x else [], y=[y] if y else [])
     sys.settrace(others)
     scene.sim.shutdown(wait=False)
-    assert len(scene.seen) == len(pairs)
+    assert len(scene.seen) == (len(pairs) if activations is None else activations)
     return steps
