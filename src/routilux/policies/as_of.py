@@ -8,7 +8,7 @@ from typing import Any
 
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
-from routilux.policies.core import Answer, Policy, Slots, take_new, take_seqs
+from routilux.policies.core import Answer, Policy, Slots, take_seqs
 from routilux.policies.event_time import TimeOf, check_time_of
 from routilux.policies.ground import SECOND, LeafPolicy, one_of, to_ns
 from routilux.policies.in_time import InTime, Timed, tolerance
@@ -108,7 +108,9 @@ class _AsOf:
             self._memory["was"], self._memory["current"] = self._current, found
             self._memory["taken"] = best.seq
             take_seqs(self._lookup, [best.seq])
-        data = {policy.primary: take_new(self._primary, 1), policy.lookup: [] if found is None else [found[1]]}
+        data = {policy.primary: take_seqs(self._primary, [first.seq]), policy.lookup: [found[1]] if found else []}
+        if not data[policy.primary]:  # a producer superseded it at this moment: what was taken goes back
+            return policy.no(self._facts_of_waiting(first.time))
         age = None if found is None else (first.time - found[0]) / SECOND
         facts = ((f"count({policy.primary})", 1, 1, True), (f"age({policy.lookup})", age, None, True))
         return policy.yes(data, {"reason": "as_of" if found else UNMATCHED, "age_seconds": age}, facts)

@@ -192,9 +192,10 @@ def take_seqs(slot: Slot, seqs: Sequence[int]) -> list[Any]:
     if queue.taken is None:
         return [point.data for point in slot.consume_points(seqs)]
     with queue.lock:
-        first = queue.peek_first()
-        if len(seqs) == 1 and first is not None and first[0] == seqs[0]:
-            return [item[0] for item in queue.take(1)]
+        if len(seqs) == 1:
+            first = queue.peek_first()
+            if first is not None and first[0] == seqs[0]:
+                return [queue.take_one()]
         return [item[0] for item in queue.take_seqs(seqs)]
 
 

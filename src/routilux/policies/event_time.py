@@ -42,6 +42,8 @@ def item_time(item: Item, time_of: TimeOf | None, memory: dict[str, Any]) -> int
     if time_of is None:
         return int(item[2])
     moment = time_of(item[0])
+    if type(moment) is int and memory.get(KIND) == NUMBER:  # most often
+        return moment * SECOND
     kind = DATETIME if isinstance(moment, datetime) else NUMBER
     if memory.setdefault(KIND, kind) != kind:
         raise BadTypeError(f"time_of gave {memory[KIND]} before and {moment!r} now: one kind per policy")

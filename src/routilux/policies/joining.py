@@ -122,7 +122,7 @@ class _Join:
         self._limit = None if policy.within_seconds is None else to_ns(policy.within_seconds)
         self._kept: dict[str, Any] = job_state.memory().setdefault(KEPT, {})
         self._table: dict[Any, Any] = self._kept.setdefault("table", {})
-        self._closed = [name for name, slot in slots.items() if slot.queue.is_closed]
+        self._closed = [name for name in slots if slots[name].queue.is_closed]
         build = policy.build
         self._waiting = slots if build is None else {name: slot for name, slot in slots.items() if name != build}
         self._groups = KeyGroups(self._waiting, policy.key, self._kept)
@@ -214,6 +214,8 @@ class _Join:
     def _deliver(self, key: Any, present: list[str], reason: str) -> Answer:
         taken = self._groups.take(key, present)
         data: DataSlice = {name: take_seqs(self._slots[name], [seq]) for name, seq in taken.items()}
+        if not all(data.values()):  # a producer superseded one at this moment: what was taken goes back
+            return self._policy.no(self.facts_of_no())
         if self._policy.build is not None:
             data[self._policy.build] = [self._table[key]] if key in self._table else []
             present = [*present, self._policy.build] if key in self._table else present

@@ -65,12 +65,13 @@ class _Sync:
         firsts = self._matchable()
         if any(first is None for first in firsts.values()):
             return self._lacking([name for name, first in firsts.items() if first is None])
-        best = self._best({name: first for name, first in firsts.items() if first is not None})
+        heads = {name: first for name, first in firsts.items() if first is not None}
+        best = self._best(heads)
         if best.waits_for is None:
-            return self._deliver(best, "sync")
+            return self._deliver(best, heads, "sync")
         head = oldest(self._slots)
         if head is not None and self._has_waited(head):
-            return self._deliver(best, "timeout")
+            return self._deliver(best, heads, "timeout")
         return self._closer_may_come(best.waits_for, best)
 
     # --- what can match nothing -----------------------------------------------------------------------------
@@ -109,8 +110,9 @@ class _Sync:
 
     # --- the best set ---------------------------------------------------------------------------------------
 
-    def _best(self, chosen: dict[str, Timed]) -> TimeSet:
+    def _best(self, heads: dict[str, Timed]) -> TimeSet:
         """Move the earliest member on for as long as the set may become closer; the latest, the pivot, stays."""
+        chosen = dict(heads)
         pivot = max(timed.time for timed in chosen.values())
         best, spread = dict(chosen), _spread(chosen)
         while spread:
@@ -129,12 +131,13 @@ class _Sync:
                 best, spread = dict(chosen), _spread(chosen)
         return TimeSet(best, spread, None, pivot)
 
-    def _deliver(self, best: TimeSet, reason: str) -> Answer:
+    def _deliver(self, best: TimeSet, heads: dict[str, Timed], reason: str) -> Answer:
         for name, timed in best.members.items():
-            first = self._times.first(name)
-            if first is not None and first.seq != timed.seq:
-                self._slots[name].drop([first.seq], UNMATCHED)
+            if heads[name].seq != timed.seq:
+                self._slots[name].drop([heads[name].seq], UNMATCHED)
         data = {name: take_seqs(self._slots[name], [timed.seq]) for name, timed in best.members.items()}
+        if not all(data.values()):  # a producer superseded one at this moment: what was taken goes back
+            return self._no(())
         seconds = best.spread / SECOND
         facts = (("spread", seconds, f"at most {self._policy.slop_seconds}", True), (f"by {reason}", None, None, True))
         return self._policy.yes(data, {"reason": reason, "spread_seconds": seconds}, facts)

@@ -47,7 +47,10 @@ def expected(primary: list[float], lookup: list[float], tolerance: float | None)
 def test_any_interleaving_gives_what_a_sorted_table_gives(seed: int, tolerance: float | None) -> None:
     rng = random.Random(seed)
     times = {name: sorted(rng.randrange(60) / 2 for _ in range(40)) for name in ("x", "y")}
-    todo = {"x": [(time, "x") for time in times["x"]], "y": [(time, place) for place, time in enumerate(times["y"])]}
+    todo: dict[str, list[Any]] = {
+        "x": [(time, "x") for time in times["x"]],
+        "y": [(time, place) for place, time in enumerate(times["y"])],
+    }
     scene = Scene(as_of_policy("x", "y", tolerance, lambda item: item[0]), "x", "y")
     while todo["x"] or todo["y"]:
         name = rng.choice([name for name, left in todo.items() if left])

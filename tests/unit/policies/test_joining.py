@@ -1,20 +1,24 @@
 """The join by key: what goes together, what waits, what is dropped, and at which cost. Design: the catalogue."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from routilux import ErrorHandler, ErrorStrategy
+from routilux import ErrorHandler, ErrorStrategy, Flow, Routine
 from routilux.policies import (
+    all_slots_ready_policy,
+    as_of_policy,
     batch_size_policy,
     debounce_policy,
     each_item_policy,
     join_policy,
     manual_policy,
+    sync_time_policy,
     time_interval_policy,
 )
-from routilux.testing import check_picture
+from routilux.testing import SimRuntime, check_picture
 from tests.unit.policies.scene import Scene, steps_of
 
 LOWER = {"x": str.lower, "y": str.lower}
@@ -72,6 +76,49 @@ def test_a_long_reference_stream_never_fills_its_slot() -> None:
     assert scene.seen == [[[-5], [5]], [[-900], [900]]]
     assert scene.job.slots("t")["y"].get_queue_state()["unconsumed_count"] == 0
     assert scene.end().drops == {}
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_emitter_that_waits_for_room_of_the_build_side_goes_on_at_once(is_first: bool) -> None:
+    def emit(routine: Routine) -> None:
+        for number in range(100):
+            routine.emit("out", number)
+
+    seen: list[Any] = []
+    join = Routine("join").set_activation_policy(join_policy(str, build="table"))
+    join.add_slot("items", max_queue_length=3).add_slot("table", max_queue_length=3)
+    join.set_logic(lambda items, table: seen.append((items, table)))
+    flow = Flow("table").add_routine(join).add_routine(Routine("source").set_logic(emit))
+    flow.connect("source", "out", "join", "table")
+    sim = SimRuntime()
+    job = sim.exec(flow, inputs={"join": {"items": [7, 99, 100]}} if is_first else None, keep_open=not is_first)
+    sim.run_until_idle()
+    for item in () if is_first else (7, 99, 100):
+        sim.post(job.job_id, "join", "items", item)
+        sim.run_until_idle()
+    sim.close_job(job.job_id) if not is_first else None
+    sim.run_until_idle()
+    assert (job.status, job.drops, bool(job.leftovers)) == ("completed", {}, False)
+    assert sorted(seen) == [([7], [7]), ([99], [99]), ([100], [])]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_items_that_newer_ones_pushed_out_are_no_partners(seed: int) -> None:
+    def emit(routine: Routine) -> Iterator[None]:
+        for event, item in (*zip("xxxx", "abcd", strict=True), *zip("yy", "AC", strict=True)):
+            routine.emit(event, item)
+            yield
+
+    seen: list[Any] = []
+    join = Routine("join").set_activation_policy(join_policy(str.lower)).set_logic(lambda x, y: seen.append((x, y)))
+    join.add_slot("x", max_queue_length=2, on_full="drop_oldest").add_slot("y")
+    flow = Flow("pushed", on_leftover="ok").add_routine(join).add_routine(Routine("source").set_logic(emit))
+    sim = SimRuntime(seed)
+    job = sim.exec(flow.connect("source", "x", "join", "x").connect("source", "y", "join", "y"))
+    sim.run_until_idle()
+    assert (job.status, seen) == ("completed", [(["c"], ["C"])])
+    assert job.drops == {("join", "x"): {"superseded by newer items": 2}}
+    assert [slot.peek_all_new() for slot in job.slots("join").values()] == [["d"], ["A"]]
 
 
 def test_keys_beyond_the_bound_are_dropped_with_a_reason() -> None:
@@ -231,6 +278,23 @@ def test_the_cost_of_a_decision_does_not_grow_with_the_backlog(policy: Any) -> N
 def test_one_key_with_a_long_backlog_costs_no_more() -> None:
     few, many = (steps_of(join_policy(str.lower), ["k"] * backlog, [("", "K")] * 10) for backlog in (10, 2000))
     assert many < few * 1.1, (few, many)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        join_policy(str),
+        join_policy(str, within_seconds=60),
+        join_policy(str, build="y"),
+        as_of_policy("x", "y"),
+        sync_time_policy(0, int),
+    ],
+    ids=repr,
+)
+def test_a_pair_costs_at_most_twice_what_it_costs_where_all_slots_must_be_ready(policy: Any) -> None:
+    pairs = [(str(number), str(number)) for number in range(50)]
+    plain, joined = (steps_of(kind, [], pairs) for kind in (all_slots_ready_policy(), policy))
+    assert joined < 2 * plain, (joined, plain)
 
 
 def test_m6_a_thousand_interleaved_keys_with_shuffled_delays_are_never_mixed() -> None:

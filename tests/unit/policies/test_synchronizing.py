@@ -2,6 +2,7 @@
 
 import logging
 import random
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -39,7 +40,7 @@ def matchable(sides: list[list[int]], slop: int) -> list[list[int]]:
     return sides
 
 
-def moved(chosen: tuple[int, ...], pivot: int) -> tuple[int, int]:
+def moved(chosen: Sequence[int], pivot: int) -> tuple[int, int]:
     """Of equally close sets, the one that goes least beyond the pivot, of the newest items."""
     return sum(time > pivot for time in chosen), -sum(chosen)
 
@@ -50,7 +51,7 @@ def searched(sides: list[list[int]], slop: int) -> list[list[int]]:
     while all(sides := matchable(sides, slop)):
         pivot = max(side[0] for side in sides)
         near = [[time for time in side if time <= pivot + slop] for side in sides]
-        sets = [chosen for chosen in product(*near) if pivot in chosen and max(chosen) >= pivot]
+        sets: list[tuple[int, ...]] = [chosen for chosen in product(*near) if pivot in chosen and max(chosen) >= pivot]
         spread = min(max(chosen) - min(chosen) for chosen in sets)
         closest = [chosen for chosen in sets if max(chosen) - min(chosen) == spread]
         best = list(min(closest, key=lambda chosen: (max(chosen), *moved(chosen, pivot))))
