@@ -2,7 +2,6 @@
 
 import logging
 import random
-from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -40,7 +39,7 @@ def matchable(sides: list[list[int]], slop: int) -> list[list[int]]:
     return sides
 
 
-def moved(chosen: Sequence[int], pivot: int) -> tuple[int, int]:
+def moved(chosen: list[int], pivot: int) -> tuple[int, int]:
     """Of equally close sets, the one that goes least beyond the pivot, of the newest items."""
     return sum(time > pivot for time in chosen), -sum(chosen)
 
@@ -54,7 +53,7 @@ def searched(sides: list[list[int]], slop: int) -> list[list[int]]:
         sets: list[tuple[int, ...]] = [chosen for chosen in product(*near) if pivot in chosen and max(chosen) >= pivot]
         spread = min(max(chosen) - min(chosen) for chosen in sets)
         closest = [chosen for chosen in sets if max(chosen) - min(chosen) == spread]
-        best = list(min(closest, key=lambda chosen: (max(chosen), *moved(chosen, pivot))))
+        best = list(min(closest, key=lambda chosen: (max(chosen), *moved(list(chosen), pivot))))
         found.append(best)
         sides = [[time for time in side if time > chosen] for side, chosen in zip(sides, best, strict=True)]
     return found
