@@ -55,14 +55,12 @@ class _AsOf:
 
     def __init__(self, policy: AsOfPolicy, slots: Slots, job_state: JobState) -> None:
         self._policy = policy
-        self._memory = memory = job_state.memory()
+        self._memory = job_state.memory()
         self._primary: Slot = slots[policy.primary]
         self._lookup: Slot = slots[policy.lookup]
         self._times = InTime(slots, policy.time_of, job_state)
         self._times.update([policy.lookup])
-        taken = memory.get("taken")
-        was_put_back = taken is not None and self._lookup.queue.waiting_item(taken) is not None
-        self._current: list[Any] | None = memory["was"] if was_put_back else memory.get("current")
+        self._matched: list[Any] | None = self._memory.get("matched")
 
     def ask(self) -> Answer:
         """Deliver the oldest primary item, drop it, or wait."""
@@ -92,7 +90,7 @@ class _AsOf:
 
     def _in_tolerance(self, time: int, best: Timed | None) -> list[Any] | None:
         """Give time and data of the match, if there is one that is near enough."""
-        found = self._current if best is None else [best.time, best.item[0]]
+        found = self._matched if best is None else [best.time, best.item[0]]
         if found is None or found[0] > time:
             return None
         limit = self._policy.tolerance_seconds
@@ -105,8 +103,7 @@ class _AsOf:
     def _deliver(self, first: Timed, found: list[Any] | None, best: Timed | None) -> Answer:
         policy = self._policy
         if found is not None and best is not None:
-            self._memory["was"], self._memory["current"] = self._current, found
-            self._memory["taken"] = best.seq
+            self._memory["matched"] = found
             take_seqs(self._lookup, [best.seq])
         data = {policy.primary: take_seqs(self._primary, [first.seq]), policy.lookup: [found[1]] if found else []}
         if not data[policy.primary]:  # a producer superseded it at this moment: what was taken goes back

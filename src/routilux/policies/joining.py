@@ -122,6 +122,7 @@ class _Join:
         self._limit = None if policy.within_seconds is None else to_ns(policy.within_seconds)
         self._kept: dict[str, Any] = job_state.memory().setdefault(KEPT, {})
         self._table: dict[Any, Any] = self._kept.setdefault("table", {})
+        # before looking at items: of what is closed now, all items are seen
         self._closed = [name for name in slots if slots[name].queue.is_closed]
         build = policy.build
         self._waiting = slots if build is None else {name: slot for name, slot in slots.items() if name != build}
@@ -189,9 +190,7 @@ class _Join:
         return [name for name, at in arrivals.items() if at - first < self._limit]
 
     def _arrivals(self, key: Any) -> dict[str, int]:
-        group = self._groups.groups[key]
-        firsts = {name: self._groups.item(name, group[name][0]) for name in self._waiting if name in group}
-        return {name: item[2] for name, item in firsts.items() if item is not None}
+        return {name: item[2] for name, item in self._groups.first_items(key).items()}
 
     def _verdict(self, key: Any, present: list[str]) -> str | None:
         is_known = key in self._table
@@ -205,9 +204,9 @@ class _Join:
         return END if len(self._slots) - silent < self._needed else None
 
     def _is_expired(self, key: Any) -> bool:
-        clock = next(iter(self._slots.values())).queue.clock
-        first = min(self._arrivals(key).values())
-        return self._limit is not None and clock.ticks() - first >= self._limit
+        now = next(iter(self._slots.values())).queue.clock.ticks()
+        first = min(self._arrivals(key).values(), default=now)
+        return self._limit is not None and now - first >= self._limit
 
     # --- what becomes of it ---------------------------------------------------------------------------------
 
@@ -215,6 +214,8 @@ class _Join:
         taken = self._groups.take(key, present)
         data: DataSlice = {name: take_seqs(self._slots[name], [seq]) for name, seq in taken.items()}
         if not all(data.values()):  # a producer superseded one at this moment: what was taken goes back
+            self._groups.see_all()
+            wake_in(self._job_state, 1)
             return self._policy.no(self.facts_of_no())
         if self._policy.build is not None:
             data[self._policy.build] = [self._table[key]] if key in self._table else []
@@ -225,8 +226,8 @@ class _Join:
     def _drop_first(self, key: Any, present: list[str]) -> None:
         """Drop the items that waited for too long; what came later may still find its own partners."""
         arrivals = self._arrivals(key)
-        first = min(arrivals.values())
-        for name in [name for name in present if arrivals[name] == first]:
+        first = min(arrivals.values(), default=0)
+        for name in [name for name in present if arrivals.get(name) == first]:
             self._slots[name].drop([self._groups.remove_first(key, name)], EXPIRED)
         self._groups.look_first_at(key)
 

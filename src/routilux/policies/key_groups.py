@@ -100,7 +100,7 @@ class KeyGroups:
             self._see_new(name, queue)
             while len(links) != queue.waiting:
                 if not self._see_new(name, queue):
-                    self._see_all()
+                    self.see_all()
                     return
 
     def _see_new(self, name: str, queue: ItemQueue) -> bool:
@@ -125,29 +125,42 @@ class KeyGroups:
             self._links[name][chain[_LAST]][_NEXT] = seq
             chain[_LAST] = seq
 
-    def _see_all(self) -> None:
+    def see_all(self) -> None:
+        """Begin anew with what waits now; every key is due."""
         self.groups.clear()
-        self._due[:] = [], []
+        for keys in self._due:
+            keys.clear()
         self._kept.pop("taken", None)
         waits = []
         for place, (name, slot) in enumerate(self._slots.items()):
             self._links[name] = {}
-            self._seen[name] = slot.queue.next_seq
+            seen = slot.queue.next_seq
             with slot.queue.lock:
-                waits += [(item[2], place, seq, name, item) for seq, item in slot.queue.peek()]
+                found = slot.queue.peek()
+            self._seen[name] = max(seen, found[-1][0] + 1) if found else seen  # one may have come in between
+            waits += [(item[2], place, seq, name, item) for seq, item in found]
         for _, _, seq, name, item in sorted(waits, key=lambda found: found[:3]):
             self._add(name, seq, item)
 
     # --- taking and putting back ----------------------------------------------------------------------------
 
-    def item(self, name: str, seq: int) -> Item | None:
-        """Look at one item; None if somebody took it meanwhile."""
+    def first_items(self, key: Any) -> dict[str, Item]:
+        """Give the first item of a key in each slot that has one."""
+        chains = self.groups.get(key, {})
+        items = {name: self._item(name, chains[name][_FIRST]) for name in self._slots if name in chains}
+        found = {name: item for name, item in items.items() if item is not None}
+        if len(found) == len(items):
+            return found
+        self.see_all()  # somebody took one meanwhile
+        return self.first_items(key)
+
+    def _item(self, name: str, seq: int) -> Item | None:
         return self._slots[name].queue.waiting_item(seq)
 
     def key_at(self, name: str, seq: int) -> Any:
         """Give the key of a waiting item."""
         if seq not in self._links[name]:
-            self._see_all()
+            self.see_all()
         return self._links[name][seq][_KEY]
 
     def take(self, key: Any, names: Iterable[str]) -> dict[str, int]:
@@ -186,7 +199,7 @@ class KeyGroups:
             return
         key, taken = self._kept.pop("taken")
         for name, seq in taken.items():
-            if name in self._slots and self.item(name, seq) is not None:
+            if name in self._slots and self._item(name, seq) is not None:
                 chain = self.groups.setdefault(key, {}).setdefault(name, [seq, seq])
                 following = chain[_FIRST] if chain[_FIRST] != seq else None
                 self._links[name][seq] = [key, following]

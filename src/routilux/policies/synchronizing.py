@@ -60,8 +60,10 @@ class _Sync:
     def ask(self) -> Answer:
         """Drop what can match nothing, then deliver the best set or wait."""
         self._times.update(self._slots)
-        if self._drop_without_partner():
-            return self._no(())
+        ended = [name for name, slot in self._slots.items() if slot.queue.is_closed and not slot.queue.waiting]
+        if ended:
+            self._drop_all()
+            return self._no(tuple((f"count({name})", 0, 1, False) for name in ended))
         firsts = self._matchable()
         if any(first is None for first in firsts.values()):
             return self._lacking([name for name, first in firsts.items() if first is None])
@@ -76,14 +78,11 @@ class _Sync:
 
     # --- what can match nothing -----------------------------------------------------------------------------
 
-    def _drop_without_partner(self) -> bool:
-        """Drop all where one slot can bring nothing more."""
-        if all(slot.queue.waiting or not slot.queue.is_closed for slot in self._slots.values()):
-            return False
+    def _drop_all(self) -> None:
+        """Drop what waits, as one slot can bring nothing more."""
         for slot in self._slots.values():
             if slot.queue.waiting:
                 slot.drop([point.seq for point in slot.peek_points()], NO_PARTNER)
-        return True
 
     def _matchable(self) -> dict[str, Timed | None]:
         """Drop what is too early for the others, or where a later item is nearer to all; give what is first then."""

@@ -8,13 +8,17 @@ from routilux import Flow, JobState, Routine
 from routilux.testing import ManualClock, SimRuntime
 
 
-def flow_of(policy: Any, *slots: str, handler: Any = None, length: int | None = None) -> Any:
+def flow_of(policy: Any, *slots: str, handler: Any = None, length: int | None = None, width: int = 1) -> Any:
     def note(*lists: Any, job_state: Any, policy_message: Any) -> None:
         job_state.append_shared_data("seen", [list(items) for items in lists])
-        if job_state.get_shared_data("failing", "nothing") in policy_message.values() and job_state.attempt == 1:
+        if job_state.get_shared_data("failing", "nothing") in policy_message.values() and (
+            job_state.attempt == 1 or job_state.get_shared_data("always")
+        ):
             raise ValueError("bad luck")
 
-    target = Routine("t", atomic=False).set_activation_policy(policy).set_logic(note)
+    target = (
+        Routine("t", atomic=False, max_concurrency=width, ordered=False).set_activation_policy(policy).set_logic(note)
+    )
     if handler is not None:
         target.set_error_handler(handler)
     for name in slots:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routilux import ErrorHandler, ErrorStrategy, Flow, Routine
+from routilux import ErrorHandler, ErrorStrategy, Flow, JobState, Routine, Slot
 from routilux.policies import (
     all_slots_ready_policy,
     as_of_policy,
@@ -18,9 +18,10 @@ from routilux.policies import (
     sync_time_policy,
     time_interval_policy,
 )
-from routilux.testing import SimRuntime, check_picture
+from routilux.testing import ManualClock, SimRuntime, check_picture
 from tests.unit.policies.scene import Scene, steps_of
 
+AS_OF = as_of_policy("x", "y")
 LOWER = {"x": str.lower, "y": str.lower}
 
 
@@ -46,6 +47,7 @@ LOWER = {"x": str.lower, "y": str.lower}
         (join_policy(str.lower, build="y", at_end="drop"), "x    a--b|\ny    -B|\nout  ---[bB]|\ndrop --a"),
         (join_policy(str.lower, build="y", at_end="hold"), "x    a--b|\ny    -B|\nout  ---[bB]|\nleft a"),
         (join_policy(str.lower, build="y", within_seconds=2), "x    a--a-|\ny    -B-A-|\nout  ---[aA]-|\ndrop --a"),
+        (join_policy(str.lower, build="z"), "x   -a--|\ny   ---A|\nz   a|\nout ---[aAa]|"),
         (join_policy(str.lower, need=2, build="z"), "x   a-b-|\ny   -A--|\nz   --B-|\nout -[aA][bB]-|"),
     ],
 )
@@ -154,6 +156,35 @@ def test_a_failed_activation_gets_its_items_again_and_keeps_the_order(policy: An
     assert [lists[0] for lists in scene.seen[3:]] in ([["c"]], [["c"], ["b"]])
 
 
+def test_items_of_overlapping_activations_that_failed_are_joined_again() -> None:
+    handler = ErrorHandler(ErrorStrategy.RETRY, max_retries=1, retry_delay=10)
+    scene = Scene(join_policy(str.lower), "x", "y", handler=handler, width=2)
+    scene.job.mutate_shared_data("failing", lambda _: "a", None)
+    scene.send(x="a", y="A")
+    scene.send(x="bc", y="B")
+    scene.job.mutate_shared_data("always", lambda _: True, None)
+    scene.sim.advance(10)
+    assert scene.job.status == "failed"
+    scene.job.mutate_shared_data("failing", lambda _: None, None)
+    scene.resume()
+    scene.send(y="C")
+    assert scene.seen == [[[key], [key.upper()]] for key in "abaac"]
+
+
+@pytest.mark.parametrize(("arrives", "expected"), [(4, [[["a"], ["A"]]]), (5, [])])
+def test_a_partner_must_come_in_time_however_late_the_join_is_asked(arrives: float, expected: Any) -> None:
+    handler = ErrorHandler(ErrorStrategy.RETRY, max_retries=1, retry_delay=100)
+    scene = Scene(join_policy(str.lower, within_seconds=5), "x", "y", handler=handler)
+    scene.job.mutate_shared_data("failing", lambda _: "b", None)
+    scene.send(x="a")
+    scene.send(x="b", y="B")  # busy with it for 100 seconds
+    scene.sim.advance(arrives)
+    scene.send(y="A")
+    scene.sim.advance(200)
+    assert scene.seen == [[["b"], ["B"]]] * 2 + expected
+    assert sum(reasons["expired"] for reasons in scene.end().drops.values()) == (0 if expected else 2)
+
+
 def test_retries_wait_a_day_without_any_waiting() -> None:  # M22
     handler = ErrorHandler(ErrorStrategy.RETRY, max_retries=2, retry_delay=3600)
     scene = Scene(join_policy(str.lower, within_seconds=86_400), "x", "y", handler=handler)
@@ -174,6 +205,21 @@ def test_what_another_part_takes_is_forgotten() -> None:
     scene.sim.run_until_idle()
     scene.send(y="A", x="ca")
     assert scene.seen == [[["a", "b"], []], [["a"], ["A"]]]
+
+
+def test_what_another_part_took_and_gave_back_is_joined() -> None:
+    handler = ErrorHandler(ErrorStrategy.RETRY, max_retries=1, retry_delay=10)
+    scene = Scene(manual_policy() | join_policy(str.lower), "x", "y", handler=handler, width=2)
+    scene.job.mutate_shared_data("failing", lambda _: "activated by hand", None)
+    scene.job.mutate_shared_data("always", lambda _: True, None)
+    scene.send(x="a")
+    scene.sim.activate(scene.job.job_id, "t")
+    scene.sim.run_until_idle()
+    scene.send(y="A")
+    scene.sim.advance(10)
+    assert (scene.job.status, scene.seen) == ("failed", [[["a"], []]] * 2)
+    scene.resume()
+    assert scene.seen[2:] == [[["a"], ["A"]]]
 
 
 def test_a_yes_that_does_not_count_leaves_the_table_and_the_items() -> None:
@@ -275,6 +321,12 @@ def test_the_cost_of_a_decision_does_not_grow_with_the_backlog(policy: Any) -> N
     assert many < few * 1.1, (few, many)
 
 
+def test_the_cost_of_a_yes_that_does_not_count_does_not_grow_with_the_backlog() -> None:
+    policy = join_policy(str.lower) & batch_size_policy(1_000_000)
+    few, many = (steps_of(policy, ["w"] * backlog, [("a", "A")] + [("v", "V")] * 49, 0) for backlog in (10, 2000))
+    assert many < few * 1.1, (few, many)
+
+
 def test_one_key_with_a_long_backlog_costs_no_more() -> None:
     few, many = (steps_of(join_policy(str.lower), ["k"] * backlog, [("", "K")] * 10) for backlog in (10, 2000))
     assert many < few * 1.1, (few, many)
@@ -320,6 +372,22 @@ def test_m6_a_thousand_interleaved_keys_with_shuffled_delays_are_never_mixed() -
         got.setdefault(left[0], []).append(left[1])
     assert got == {key: [0, 1, 2] for key in range(1000)}
     assert not scene.end().leftovers
+
+
+@pytest.mark.parametrize(
+    "policy", [join_policy(str), join_policy(str, build="y"), sync_time_policy(0), AS_OF], ids=repr
+)
+def test_pairing_policies_can_be_called_by_hand(policy: Any) -> None:
+    clock = ManualClock()
+    job = JobState("f", clock=clock)
+    job.current_routine_id = "t"
+    slots = {name: Slot(name, clock=clock) for name in ("x", "y")}
+    slots["y"].enqueue("1")
+    assert not policy(slots, job).should_activate
+    slots["x"].enqueue("1")
+    assert policy(slots, job).data_slice == {"x": ["1"], "y": ["1"]}
+    assert not policy(slots, job).should_activate
+    assert [slot.get_unconsumed_count() for slot in slots.values()] == [0, 0]
 
 
 def test_a_join_composes() -> None:

@@ -22,6 +22,7 @@ EXACT = sync_time_policy(0, int)
         (sync_time_policy(1), "x   a-----|\ny   -1----|\nout --[a1]---|"),
         (sync_time_policy(3, max_wait_seconds=2), "x   a-----|\ny   -1----|\nout --[a1]---|"),
         (sync_time_policy(3, int, max_wait_seconds=2), "x   1-----|\ny   -3----|\nout --[13]---|"),
+        (sync_time_policy(3, int), "x    1---9|\ny    -2----|\nz    --3---|\nout  ----[123]-|\ndrop ------9"),
         (sync_time_policy(3, int), "x   1----|\ny   -3---|\nout -----([13]|)"),
         (sync_time_policy(3, int), "x    1-3--|\ny    -3-2-|\nout  --[33]--|\ndrop --12"),
         (sync_time_policy(1, int), "x    1--9|\ny    -5--|\nout  ----|\ndrop -1-59"),
