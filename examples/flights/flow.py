@@ -18,9 +18,11 @@ from typing import Any
 from flight_data import TABLES, count_rows, rows_of, weather_rows
 
 from routilux import Flow, JobState, Routine, Slot, batch_size_policy
+from routilux.policies import join_policy
 
 CHUNK = 500  # rows per item of a source
 BATCH = 25  # groups of flights per tally
+HOURS = 100_000  # of weather that are kept, over all airports
 BULK = 50  # items that are worth an activation of a step that adds up
 
 Decision = tuple[bool, dict[str, list[Any]], Any]
@@ -45,7 +47,8 @@ def read_flights(*, job_state: JobState, routine: Routine) -> Iterator[None]:
 def read_weather(*, job_state: JobState, routine: Routine) -> Iterator[None]:
     folder = Path(job_state.params["data"])
     for chunk in islice(chunks_of(weather_rows(folder)), job_state.boundary, None):
-        routine.emit("rows", chunk)
+        for row in chunk:
+            routine.emit("rows", row)
         yield
 
 
@@ -74,42 +77,16 @@ def triage(rows: list[list[Flight]], *, routine: Routine) -> None:
             routine.emit("cancelled", cancelled)
 
 
-def weather_table(origin: str, time_hour: str) -> str:
-    """Name the table that holds this hour: one for each airport and month, so that adding to it stays cheap."""
-    return f"{origin} {time_hour[:7]}"
+def hour_at_airport(item: Group | WeatherRow) -> tuple[str, ...]:
+    return item[:2]
 
 
-def weather_join_policy(slots: Mapping[str, Slot], job_state: JobState) -> Decision:
-    """Take weather at once; let flights go when the weather of their hour is known, or cannot come any more."""
-    flights, weather = slots["flights"], slots["weather"]
-    memory, is_closed = job_state.memory(), weather.is_closed
-    if weather.get_unconsumed_count():
-        memory["looked_at"] = 0  # every waiting flight may have found its hour
-        return True, {"weather": weather.consume_all_new()}, "weather came"
-    if is_closed:
-        return flights.get_unconsumed_count() > 0, {"flights": flights.consume_all_new()}, "all weather is known"
-    tables = job_state.get_routine_state("match")
-    points = flights.peek_points_since(memory.get("looked_at", 0))
-    known = [point for point in points if point.data[1] in tables.get(weather_table(*point.data[:2]), ())]
-    if points:
-        memory["looked_at"] = points[-1].seq + 1
-    return bool(known), {"flights": [point.data for point in flights.consume_points(known)]}, "their weather is known"
-
-
-def match(flights: list[Group], weather: list[list[WeatherRow]], *, job_state: JobState, routine: Routine) -> None:
-    changed: dict[str, dict[str, float | None]] = {}
-    for origin, time_hour, precipitation in (row for chunk in weather for row in chunk):
-        name = weather_table(origin, time_hour)
-        if name not in changed:
-            changed[name] = dict(routine.get_state(job_state, name, {}))
-        changed[name][time_hour] = precipitation
-    if changed:
-        routine.update_state(job_state, changed)
-    for origin, time_hour, departures in flights:
+def match(flights: list[Group], weather: list[WeatherRow], *, routine: Routine) -> None:
+    """Say what the weather was when these flights left; there is none that is known if the list is empty."""
+    for origin, _, departures in flights:
         delays = [delay for _, delay in departures]
-        table = routine.get_state(job_state, weather_table(origin, time_hour), {})
-        if time_hour in table:
-            routine.emit("matched", (origin, delays, wetness(table[time_hour])))
+        if weather:
+            routine.emit("matched", (origin, delays, wetness(weather[0][2])))
         else:
             routine.emit("unmatched", (origin, delays, "unmatched"))
 
@@ -221,6 +198,7 @@ def by_origin(sums: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
+weather_join = join_policy(hour_at_airport, build="weather", max_keys=HOURS)
 flow = Flow("flights", on_leftover="fail")
 
 
@@ -237,7 +215,7 @@ step("flights", read_flights)
 step("weather", read_weather)
 step("airlines", read_airlines)
 step("triage", triage, rows=8)
-step("match", match, flights=500, weather=8).set_activation_policy(weather_join_policy)
+step("match", match, flights=500, weather=500).set_activation_policy(weather_join)
 step("tally", tally, joined=500).set_activation_policy(batch_size_policy(BATCH, at_end="fire"))
 step("carriers", rank_carriers, departed=500, names=1).set_activation_policy(bulk_policy)
 step("report", report, tallied=100, cancelled=100, worst=1).set_activation_policy(bulk_policy)

@@ -58,6 +58,9 @@ class Tracer(Protocol):
     def lost(self, metadata: Any) -> None:
         """Hear that an item which had entered is gone without being consumed."""
 
+    def kept(self, metadata: Any) -> None:
+        """Hear that an item went into a policy's memory."""
+
     def refused(self, owner: Outbox) -> None:
         """Hear that an item was dropped before it entered."""
 
@@ -73,6 +76,7 @@ class ItemQueue(ItemStore):
         "drops",
         "edge",
         "fresh_drops",
+        "has_left",
         "is_closed",
         "limit",
         "line",
@@ -99,6 +103,7 @@ class ItemQueue(ItemStore):
         self.discarding: str | None = None
         self.drops: dict[str, int] | None = None
         self.fresh_drops: list[tuple[str, int]] | None = None
+        self.has_left = False  # whether items are gone for good, dropped or absorbed, since room was reckoned
         self.edge = min(self._threshold, self.limit)
         self.line = LOCKED if shared else self.edge
 
@@ -319,6 +324,7 @@ class ItemQueue(ItemStore):
             del self.items[:cursor]
             self._base += cursor
             self.cursor = cursor = 0
+        self.has_left = False
         held = self.held
         if held is not None and not held:
             self.held = held = None
@@ -354,6 +360,17 @@ class ItemQueue(ItemStore):
             return
         del owner.counts[self]
         emptied.append(owner)
+
+    def absorb(self, seqs: Iterable[int]) -> list[Item]:
+        """Consume waiting items by number at once, whatever the policy answers. Call it with the lock held."""
+        pairs = self.pull(seqs)
+        if pairs:
+            self.has_left = True
+            self.done.append((self.clock.ticks(), [seq for seq, _ in pairs], [item for _, item in pairs]))
+            if self.tracer is not None:
+                for _, item in pairs:
+                    self.tracer.kept(item[4] if len(item) > 4 else None)
+        return [item for _, item in pairs]
 
     # --- whose items they are -------------------------------------------------------------------------------
 
@@ -394,6 +411,7 @@ class ItemQueue(ItemStore):
         count = len(pulled)
         self._lose(item for _, item in pulled)
         if count:
+            self.has_left = True
             self._forgotten += count
             self.count_drop(reason, count)
         return count

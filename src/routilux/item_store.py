@@ -164,8 +164,9 @@ class ItemStore:
 
     def peek_first(self) -> tuple[int, Item] | None:
         """Look at the oldest waiting item, at a cost that does not grow."""
-        for pair in self._held_pairs():
-            return pair
+        if self.held:
+            for pair in self._held_pairs():
+                return pair
         cursor = self.cursor
         return (self._base + cursor, self.items[cursor]) if cursor < len(self.items) else None
 

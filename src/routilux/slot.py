@@ -182,6 +182,15 @@ class Slot:
             self._settle_alone()
         return count
 
+    def absorb(self, points: Iterable["SlotDataPoint | int"]) -> int:
+        """Take waiting items into the memory of the policy: consumed at once, also when it says no. Gives how many."""
+        queue = self.queue
+        wanted = [point if isinstance(point, int) else point.seq for point in points]
+        with queue.lock:
+            count = len(queue.absorb(wanted))
+            self._settle_alone()
+        return count
+
     def _take(self, count: int | None) -> list[Item]:
         queue = self.queue
         if queue.taken is not None and queue.definition.on_full is not OnFull.DROP_OLDEST:

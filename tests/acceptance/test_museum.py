@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from routilux import (
     batch_size_policy,
     time_interval_policy,
 )
+from routilux.policies import join_policy
 from tests.acceptance.resuming import Sims, emit_numbers, note, sink, source, stored, wired
 
 SEEDS = range(5)
@@ -125,25 +127,6 @@ def test_m3_feedback_into_a_join_that_also_gets_an_initial_item_keeps_its_order(
 # --- M6: a join by key ------------------------------------------------------------------------------------------
 
 
-def by_key(slots: Any, job_state: JobState) -> Any:
-    """Pair the n-th item of a key on the left with the n-th of the same key on the right."""
-    waiting: dict[Any, list[Any]] = {}
-    for point in slots["left"].peek_points():
-        waiting.setdefault(point.data[0], []).append(point)
-    left, right = [], []
-    for point in slots["right"].peek_points():
-        if waiting.get(point.data[0]):
-            left.append(waiting[point.data[0]].pop(0))
-            right.append(point)
-    if not left:
-        return False, {}, None
-    data = {
-        name: [point.data for point in slots[name].consume_points(chosen)]
-        for name, chosen in (("left", left), ("right", right))
-    }
-    return True, data, None
-
-
 def shuffled_source(name: str, keys: int, seed: int) -> Routine:
     """Three items per key, keys interleaved, with shuffled delays in between."""
 
@@ -163,19 +146,14 @@ def shuffled_source(name: str, keys: int, seed: int) -> Routine:
 
 
 def test_m6_join_by_key_never_mixes_a_thousand_interleaved_keys(sims: Sims) -> None:
-    def logic(left: list[Any], right: list[Any], job_state: JobState) -> None:
-        grouped: dict[Any, tuple[list[int], list[int]]] = {}
-        for side, items in enumerate((left, right)):
-            for key, number in items:
-                grouped.setdefault(key, ([], []))[side].append(number)
-        for key, (ours, theirs) in grouped.items():
-            assert ours == theirs, (key, ours, theirs)
-            got.setdefault(key, []).extend(ours)
+    def logic(left: list[Any], right: list[Any]) -> None:
+        assert left == right
+        got.setdefault(left[0][0], []).append(left[0][1])
 
     got: dict[int, list[int]] = {}
     join = Routine("join").add_slot("left", None).add_slot("right", None).set_logic(logic)
     flow = Flow("keys").add_routine(shuffled_source("l", 1000, 1)).add_routine(shuffled_source("r", 1000, 2))
-    flow.add_routine(join.set_activation_policy(by_key))
+    flow.add_routine(join.set_activation_policy(join_policy(itemgetter(0))))
     flow.connect("l", "out", "join", "left").connect("r", "out", "join", "right")
     sim = sims.fresh()
     job = sim.exec(flow)

@@ -276,6 +276,24 @@ def test_dropped_items_are_counted_by_reason() -> None:
     assert slot.consume_all() == ["b"]
 
 
+def test_absorbed_items_are_consumed_wherever_they_stand() -> None:
+    slot = filled(*"abcd", max_queue_length=4)
+    assert slot.absorb([1, 2, 2, 7]) == 2
+    assert [point.data for point in slot.consumed_points()] == ["b", "c"]
+    assert slot.get_queue_state()["dropped"] == {}
+    slot.enqueue("e")
+    assert slot.consume_all_new() == ["a", "d", "e"]
+
+
+def test_absorbed_items_stay_consumed_where_the_policy_says_no() -> None:
+    slot = filled(*"abc")
+    slot.queue.taken = []
+    slot.absorb([1])
+    assert slot.consume_all_new() == ["a", "c"]
+    slot.queue.reject()
+    assert (slot.peek_all_new(), slot.get_total_count()) == (["a", "c"], 3)
+
+
 def test_queue_state_is_a_copy() -> None:
     slot = filled(1)
     slot.get_queue_state()["dropped"]["x"] = 1
@@ -305,7 +323,7 @@ def test_a_closed_slot_takes_nothing() -> None:
 @given(
     length=st.integers(1, 6),
     watermark=st.floats(0.01, 1),
-    steps=st.lists(st.sampled_from(["put", "one", "all", "latest", "middle", "drop"]), max_size=60),
+    steps=st.lists(st.sampled_from(["put", "one", "all", "latest", "middle", "absorb", "drop"]), max_size=60),
 )
 def test_every_item_is_consumed_once_in_order_dropped_or_waiting(length: Any, watermark: Any, steps: Any) -> None:
     slot = Slot("in", length, watermark)
@@ -330,6 +348,8 @@ def test_every_item_is_consumed_once_in_order_dropped_or_waiting(length: Any, wa
             case "middle" if model:
                 wanted = model.pop(len(model) // 2)
                 assert [point.data for point in slot.consume_points([wanted])] == [wanted]
+            case "absorb" if model:
+                assert slot.absorb([model.pop(len(model) // 2), number]) == 1
             case "drop" if model:
                 gone += slot.drop([model.pop(-1)], "test")
         assert slot.peek_all_new() == model

@@ -1,6 +1,7 @@
 """Activation policies: when a routine runs, and with which items."""
 
 from routilux.demand import Demand, Doubt
+from routilux.policies.as_of import as_of_policy
 from routilux.policies.clocked import absence_policy, manual_policy, schedule_policy
 from routilux.policies.composing import first_of
 from routilux.policies.core import Decision, Policy
@@ -14,12 +15,14 @@ from routilux.policies.gathering import (
     rates_policy,
     sliding_policy,
 )
+from routilux.policies.joining import join_policy
 from routilux.policies.latest import (
     combine_latest_policy,
     latest_policy,
     with_latest_policy,
 )
 from routilux.policies.pacing import debounce_policy, session_policy, throttle_policy
+from routilux.policies.synchronizing import sync_time_policy
 from routilux.policies.timing import time_interval_policy
 
 __all__ = [
@@ -29,6 +32,7 @@ __all__ = [
     "Policy",
     "absence_policy",
     "all_slots_ready_policy",
+    "as_of_policy",
     "batch_size_policy",
     "combine_latest_policy",
     "count_or_timeout_policy",
@@ -38,6 +42,7 @@ __all__ = [
     "first_of",
     "gather_policy",
     "immediate_policy",
+    "join_policy",
     "latest_policy",
     "manual_policy",
     "policy_from_dict",
@@ -46,6 +51,7 @@ __all__ = [
     "schedule_policy",
     "session_policy",
     "sliding_policy",
+    "sync_time_policy",
     "throttle_policy",
     "time_interval_policy",
     "until_policy",

@@ -51,6 +51,9 @@ class Policy:
     asks_when_empty = True
     """Whether a yes is possible while no slot holds anything; False saves asking in vain."""
 
+    absorbs = False
+    """Whether it takes items into its memory while it says no, see `Slot.absorb`."""
+
     gathers = False
     """Whether it waits for what descends from one activation of a fan-out: then its flow carries lineage."""
 
@@ -156,6 +159,8 @@ def as_plain(value: Any) -> Any:
         return value.to_dict()
     if isinstance(value, tuple | list):
         return [as_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {name: as_plain(part) for name, part in value.items()}
     if callable(value):
         return {"function": shown(value)}
     return value
@@ -163,6 +168,8 @@ def as_plain(value: Any) -> Any:
 
 def shown(value: Any) -> str:
     """Show a parameter: functions by name."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name!r}: {shown(part)}' for name, part in value.items())}}}"
     return getattr(value, "__name__", None) or repr(value) if callable(value) else repr(value)
 
 
@@ -191,6 +198,19 @@ def take_new(slot: Slot, count: int) -> list[Any]:
     if queue.taken is None:
         return slot.consume_new(count)
     return [item[0] for item in queue.take(count)]
+
+
+def take_seqs(slot: Slot, seqs: Sequence[int]) -> list[Any]:
+    """Take waiting items by number, in rising order, wherever they stand."""
+    queue = slot.queue
+    if queue.taken is None:
+        return [point.data for point in slot.consume_points(seqs)]
+    with queue.lock:
+        if len(seqs) == 1:
+            first = queue.peek_first()
+            if first is not None and first[0] == seqs[0]:
+                return [queue.take_one()]
+        return [item[0] for item in queue.take_seqs(seqs)]
 
 
 def new_data(slots: Slots) -> DataSlice:

@@ -7,20 +7,24 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from routilux.errors import BadValueError
+from routilux.policies.as_of import AsOfPolicy
 from routilux.policies.clocked import AbsencePolicy, ManualPolicy, SchedulePolicy
 from routilux.policies.composing import AllOf, ByKey, FirstOf, Labelled, Times, Unless, Within
 from routilux.policies.core import Policy, policy_name
 from routilux.policies.counting import AllSlotsReadyPolicy, BatchSizePolicy, CustomPolicy, ImmediatePolicy
 from routilux.policies.enough import QuorumPolicy, UntilPolicy, WeightPolicy
 from routilux.policies.gathering import CountOrTimeoutPolicy, EachItemPolicy, RatesPolicy, SlidingPolicy
+from routilux.policies.joining import JoinPolicy
 from routilux.policies.latest import CombineLatestPolicy, LatestPolicy, WithLatestPolicy
 from routilux.policies.pacing import DebouncePolicy, SessionPolicy, ThrottlePolicy
+from routilux.policies.synchronizing import SyncTimePolicy
 from routilux.policies.timing import TimeIntervalPolicy
 
 BUILT_IN: tuple[Callable[..., Policy], ...] = (
     AbsencePolicy,
     AllOf,
     AllSlotsReadyPolicy,
+    AsOfPolicy,
     BatchSizePolicy,
     ByKey,
     CombineLatestPolicy,
@@ -30,6 +34,7 @@ BUILT_IN: tuple[Callable[..., Policy], ...] = (
     EachItemPolicy,
     FirstOf,
     ImmediatePolicy,
+    JoinPolicy,
     Labelled,
     LatestPolicy,
     ManualPolicy,
@@ -38,6 +43,7 @@ BUILT_IN: tuple[Callable[..., Policy], ...] = (
     SchedulePolicy,
     SessionPolicy,
     SlidingPolicy,
+    SyncTimePolicy,
     ThrottlePolicy,
     TimeIntervalPolicy,
     Times,
@@ -91,6 +97,8 @@ def _value(value: Any, kinds: Mapping[str, Callable[..., Policy]], functions: Ma
         if name not in functions:
             raise BadValueError(f"the policy uses the function {name!r}: give it as functions={{{name!r}: …}}")
         return functions[name]
+    if isinstance(value, Mapping):
+        return {name: _value(part, kinds, functions) for name, part in value.items()}
     if isinstance(value, list):
         return tuple(_value(part, kinds, functions) for part in value)
     return value

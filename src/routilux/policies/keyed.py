@@ -4,7 +4,7 @@ Design: §4.8, and the catalogue of policies. The memory holds, for each key, th
 policy, its timer and when it was last seen; the items stay in the slots until they are taken, out of the middle.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,10 +17,9 @@ from routilux.job import JobState
 from routilux.policies.combining import needs_by_key
 from routilux.policies.core import Answer, Policy, Slots
 from routilux.policies.ground import duration, now_ns, to_ns, wake_in, whole
+from routilux.policies.key_groups import Key, check_key, key_of
 from routilux.policies.parts import KEYS, PART, Draft, PartOfJob
 from routilux.slot import Slot
-
-Key = Callable[[Any], Any] | str
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,20 +34,11 @@ class ByKey(Policy):
     asks_when_empty = False
 
     def __post_init__(self) -> None:
-        if not callable(self.key) and not isinstance(self.key, str):
-            raise BadTypeError(f"key is a function or the name of a field, not {self.key!r}")
+        check_key(self.key)
+        if _absorbs(self.inner):
+            raise BadTypeError(f"{self.inner!r} keeps items by key itself: it cannot be applied by_key")
         whole(self.max_keys, "max_keys")
         duration(self.idle_seconds, "idle_seconds", optional=True)
-
-    def key_of(self, item: Any) -> Any:
-        """Give the key of an item.
-
-        Raises:
-            TypeError: it cannot be a key.
-        """
-        if callable(self.key):
-            return self.key(item)
-        return item[self.key] if isinstance(item, Mapping) else getattr(item, self.key)
 
     def demand(self, slots: Sequence[str]) -> Demand:
         """What the policy needs, of one key."""
@@ -85,6 +75,12 @@ class ByKey(Policy):
         return f"({self.inner!r}).by_key({key}{more})"
 
 
+def _absorbs(policy: Any) -> bool:
+    """Whether a policy, or any that it is made of, takes items while it says no."""
+    parts = policy.parameters().values() if isinstance(policy, Policy) else policy if isinstance(policy, tuple) else ()
+    return (isinstance(policy, Policy) and policy.absorbs) or any(map(_absorbs, parts))
+
+
 class _Keys:
     """The keys of one job, while the policy is asked."""
 
@@ -119,7 +115,7 @@ class _Keys:
             seen[name] = slot.queue.next_seq
 
     def _add(self, name: str, seq: int, data: Any) -> None:
-        key = self._whole.key_of(data)
+        key = key_of(self._whole.key, data)
         entry = self.entries.pop(key, None) or {"items": {}, "memory": {}}
         self.entries[key] = entry  # at the end: the first is the one that was idle longest
         entry["at"] = self.now

@@ -13,6 +13,8 @@ from routilux.policies.ground import SECOND, ask_again, wake_in
 
 PART = "part "
 KEYS = "part keys"
+KEPT = "kept"
+"""What a policy notes under this name stands, like a drop, also when its yes does not count."""
 Facts = tuple[bool, Any]
 """What a part decided, and the facts behind it."""
 
@@ -65,8 +67,22 @@ class Asked:
 
     def forget(self) -> None:
         """Undo what its yes, which does not count, did to its memory."""
-        self._memory.clear()
-        self._memory.update(self._before)
+        _undo(self._memory, self._before)
+
+
+def _undo(memory: dict[str, Any], before: dict[str, Any]) -> None:
+    """Give a memory, and those of its parts, their former values; what is kept stays."""
+    for name in [name for name in memory if name != KEPT and not _is_memory(name)]:
+        del memory[name]
+    for name, own in memory.items():
+        if _is_memory(name):
+            _undo(own, before.get(name, {}))
+    memory.update({name: value for name, value in before.items() if name not in memory})
+
+
+def _is_memory(name: Any) -> bool:
+    """Whether the memory of a part is found under this name."""
+    return isinstance(name, str) and name.removeprefix(PART).isdigit() and name.startswith(PART)
 
 
 def _copied(memory: dict[str, Any]) -> dict[str, Any]:

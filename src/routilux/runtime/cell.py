@@ -369,7 +369,7 @@ class Cell:
                 numbers.append((queue.name, (records[0][0],) if len(records) == 1 else [seqs for seqs, _ in records]))
                 for outbox in queue.accept(at):
                     outbox.emptied(queue)
-            elif queue.fresh_drops:
+            elif queue.has_left:
                 self._give_back(queue)
             else:
                 queue.taken = None
@@ -428,8 +428,10 @@ class Cell:
 
     def _reject(self) -> None:
         for queue in self.queues:
-            if queue.taken or queue.fresh_drops:
+            if queue.taken or queue.has_left:
                 self._give_back(queue)
+            elif queue.fresh_drops:
+                self.report_drops(queue)
             queue.taken = None
 
     def _give_back(self, queue: ItemQueue) -> None:

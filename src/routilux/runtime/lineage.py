@@ -63,6 +63,10 @@ class Part:
         self.lineage.lose(tags)
         self.lineage.release(self.counted(tags))
 
+    def kept(self, metadata: Any) -> None:
+        """Hear that an item went into a policy's memory: nothing descends from it alone."""
+        self.lineage.release(self.counted(tags_of(metadata)))
+
     def refused(self, owner: Outbox) -> None:
         """Hear that an item was dropped before it entered. Called with the queue's lock held."""
         self.lineage.lose(tag for tag in owner.tags if tag[0] in self.carried_ids)

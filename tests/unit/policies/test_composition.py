@@ -8,6 +8,7 @@ from routilux import Flow, JobState, Routine, Slot
 from routilux.policies import (
     absence_policy,
     all_slots_ready_policy,
+    as_of_policy,
     batch_size_policy,
     combine_latest_policy,
     count_or_timeout_policy,
@@ -16,6 +17,7 @@ from routilux.policies import (
     each_item_policy,
     first_of,
     immediate_policy,
+    join_policy,
     latest_policy,
     manual_policy,
     policy_from_dict,
@@ -24,6 +26,7 @@ from routilux.policies import (
     schedule_policy,
     session_policy,
     sliding_policy,
+    sync_time_policy,
     throttle_policy,
     time_interval_policy,
     until_policy,
@@ -32,10 +35,13 @@ from routilux.policies import (
 )
 from routilux.testing import ManualClock, SimRuntime, check_picture
 
-FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower}
+FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower, "ord": ord}
 PLAIN = [
     absence_policy(3),
     all_slots_ready_policy(),
+    as_of_policy("x", "y"),
+    as_of_policy("y", "x", 3, ord, on_unmatched="drop"),
+    as_of_policy("x", "y", time_of=ord),
     batch_size_policy(2),
     batch_size_policy(2, at_end="fire"),
     combine_latest_policy(),
@@ -46,6 +52,10 @@ PLAIN = [
     debounce_policy(2, 6),
     each_item_policy(),
     immediate_policy(),
+    join_policy(str.lower),
+    join_policy({"x": str.lower, "y": str.lower}, need=2, within_seconds=4, on_expire="fire", max_keys=3),
+    join_policy(str.lower, build="y", at_end="drop"),
+    join_policy(str.lower, within_seconds=2, build="x", max_keys=3),
     latest_policy(),
     manual_policy(),
     quorum_policy(2, 5),
@@ -54,6 +64,9 @@ PLAIN = [
     schedule_policy("0 6 * * *", misfire="all"),
     session_policy(2),
     sliding_policy(3, 2),
+    sync_time_policy(1),
+    sync_time_policy(0, ord),
+    sync_time_policy(2, ord, max_wait_seconds=4),
     throttle_policy(2, 1, excess="drop"),
     time_interval_policy(3),
     until_policy(str.isupper, max_items=3),

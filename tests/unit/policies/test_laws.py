@@ -9,13 +9,16 @@ import pytest
 from routilux import Flow, JobState, Routine
 from routilux.policies import (
     all_slots_ready_policy,
+    as_of_policy,
     batch_size_policy,
     custom_policy,
     debounce_policy,
     first_of,
     immediate_policy,
+    join_policy,
     manual_policy,
     schedule_policy,
+    sync_time_policy,
     time_interval_policy,
     weight_policy,
     with_latest_policy,
@@ -40,6 +43,13 @@ MORE = [
     with_latest_policy("y").by_key(str.lower, max_keys=2, idle_seconds=3),
     debounce_policy(2).by_key(str.lower) | schedule_policy(every_seconds=5),
     schedule_policy(every_seconds=2, misfire="skip"),
+    join_policy(str.lower, build="y") & time_interval_policy(3),
+    join_policy(str.lower, within_seconds=5, on_expire="fire") | batch_size_policy(4),
+    as_of_policy("x", "y", 3, ord) & time_interval_policy(3),
+    sync_time_policy(3).by_key(str.isalpha),
+    sync_time_policy(5, ord, 5) | debounce_policy(4),
+    as_of_policy("x", "y").by_key(str.isalpha),
+    (join_policy(str.lower, build="x").within(4, "drop") & immediate_policy()).times(5),
 ]
 
 
@@ -104,6 +114,11 @@ def consumed(job: Any) -> Any:
     return found
 
 
+def absorbed(job: Any, name: str) -> set[int]:
+    """Which items went into the memory of the policy: consumed, but by no activation."""
+    return {point.seq for point in job.slots("t")[name].consumed_points()}.difference(consumed(job)[name])
+
+
 @pytest.mark.parametrize("resumes", [False, True], ids=["live", "resumed"])
 @pytest.mark.parametrize("policy", POLICIES + MORE, ids=repr)
 def test_every_item_ends_once(policy: Any, resumes: Any) -> None:
@@ -115,7 +130,9 @@ def test_every_item_ends_once(policy: Any, resumes: Any) -> None:
             dropped = sum(job.drops.get(("t", name), {}).values())
             left = job.slots("t")[name].get_unconsumed_count()
             assert len(taken[name]) == len(set(taken[name])), (seed, "consumed twice")
-            assert len(taken[name]) + dropped + left == traffic.sent[name], (seed, name, dropped, left)
+            kept = len(absorbed(job, name))
+            assert not kept or f"build='{name}'" in repr(policy), (seed, name, "consumed by nobody")
+            assert len(taken[name]) + dropped + left + kept == traffic.sent[name], (seed, name, dropped, left, kept)
 
 
 @pytest.mark.parametrize("policy", POLICIES + MORE, ids=repr)
