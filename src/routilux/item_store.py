@@ -192,6 +192,20 @@ class ItemStore:
                 older.append((number, self.held[number]))
         return older[::-1] + found
 
+    def next_waiting(self, seq: int) -> tuple[int, Item] | None:
+        """Look at the oldest waiting item numbered ``seq`` or later; costs what is passed over."""
+        if not self.held:
+            index = max(seq - self._base, self.cursor)
+            return (self._base + index, self.items[index]) if index < len(self.items) else None
+        first = self.peek_first()
+        if first is None or first[0] >= seq:
+            return first
+        for number in range(seq, self._base + len(self.items)):
+            item = self.waiting_item(number)
+            if item is not None:
+                return number, item
+        return None
+
     def waiting_item(self, seq: int) -> Item | None:
         """Look at one waiting item by its number."""
         if self.held and seq in self.held:

@@ -55,6 +55,7 @@ class RoutineRecord:
         "skipped",
         "slots",
         "state",
+        "undone",
         "unrouted",
         "wake",
     )
@@ -66,6 +67,7 @@ class RoutineRecord:
         self.memory: dict[str, Any] | None = None
         self.wake: tuple[int, bool] | None = None  # ticks when due; whether it keeps the job alive at all costs
         self.activation_count = 0
+        self.undone = 0  # the number of the last activation whose items went back; 0: none yet
         self.ended = False
         self.skipped = False
         self.pending: Sequence[StoredActivation] = ()

@@ -148,6 +148,7 @@ class _Writer:
             "memory": encode(record.memory, f"{path}.memory"),
             "wake": None if wake is None else [self.deadline(wake[0]), wake[1]],
             "activations": record.activation_count,
+            "undone": record.undone,
             "ended": record.ended,
             "skipped": record.skipped,
             "unrouted": record.unrouted,
@@ -274,6 +275,7 @@ class _Reader:
             assert deadline is not None
             record.wake = (deadline, plain["wake"][1])
         record.activation_count = plain["activations"]
+        record.undone = plain["undone"]
         record.ended = plain["ended"]
         record.skipped = plain["skipped"]
         record.unrouted = plain["unrouted"]

@@ -18,6 +18,7 @@ from routilux.policies.latest import (
     with_latest_policy,
 )
 from routilux.policies.pacing import debounce_policy, session_policy, throttle_policy
+from routilux.policies.sequence import sequence_policy
 from routilux.policies.timing import time_interval_policy
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "quorum_policy",
     "rates_policy",
     "schedule_policy",
+    "sequence_policy",
     "session_policy",
     "sliding_policy",
     "throttle_policy",

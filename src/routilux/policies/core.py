@@ -149,6 +149,8 @@ def as_plain(value: Any) -> Any:
 
 def shown(value: Any) -> str:
     """Show a parameter: functions by name."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(shown, value))}{',' if len(value) == 1 else ''})"
     return getattr(value, "__name__", None) or repr(value) if callable(value) else repr(value)
 
 

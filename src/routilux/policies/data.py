@@ -15,6 +15,7 @@ from routilux.policies.enough import QuorumPolicy, UntilPolicy, WeightPolicy
 from routilux.policies.gathering import CountOrTimeoutPolicy, EachItemPolicy, RatesPolicy, SlidingPolicy
 from routilux.policies.latest import CombineLatestPolicy, LatestPolicy, WithLatestPolicy
 from routilux.policies.pacing import DebouncePolicy, SessionPolicy, ThrottlePolicy
+from routilux.policies.sequence import SequencePolicy
 from routilux.policies.timing import TimeIntervalPolicy
 
 BUILT_IN: tuple[Callable[..., Policy], ...] = (
@@ -36,6 +37,7 @@ BUILT_IN: tuple[Callable[..., Policy], ...] = (
     QuorumPolicy,
     RatesPolicy,
     SchedulePolicy,
+    SequencePolicy,
     SessionPolicy,
     SlidingPolicy,
     ThrottlePolicy,

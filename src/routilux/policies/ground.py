@@ -123,6 +123,11 @@ def wake_in(job_state: JobState, nanoseconds: int, keep_alive: bool = False) -> 
     job_state.wake_after((max(1, nanoseconds) + 0.5) / SECOND, keep_alive=keep_alive)
 
 
+def stop_waiting(job_state: JobState) -> None:
+    """Give up the timer that was asked for before."""
+    job_state._record(job_state._current("stop_waiting")).wake = None
+
+
 def ask_again(job_state: JobState) -> None:
     """Have the policy asked again after the activation that it grants now, though it takes nothing."""
     of_part = getattr(job_state, "ask_part_again", None)

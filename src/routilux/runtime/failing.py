@@ -68,6 +68,7 @@ def answer(cell: Station, activation: Activation) -> None:
         case Stop():
             _leave(cell, activation)
             _put_back(activation.taken)
+            cell.record.undone = activation.number
             _stop(cell, info)
 
 

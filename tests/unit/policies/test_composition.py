@@ -22,6 +22,7 @@ from routilux.policies import (
     quorum_policy,
     rates_policy,
     schedule_policy,
+    sequence_policy,
     session_policy,
     sliding_policy,
     throttle_policy,
@@ -32,7 +33,7 @@ from routilux.policies import (
 )
 from routilux.testing import ManualClock, SimRuntime, check_picture
 
-FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower}
+FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower, "isdigit": str.isdigit, "isalpha": str.isalpha}
 PLAIN = [
     absence_policy(3),
     all_slots_ready_policy(),
@@ -52,6 +53,9 @@ PLAIN = [
     rates_policy({"x": 2, "y": 1}),
     schedule_policy(every_seconds=3),
     schedule_policy("0 6 * * *", misfire="all"),
+    sequence_policy(["x", "y"]),
+    sequence_policy({"digit": str.isdigit, "upper": str.isupper}, within_seconds=4, contiguity="strict"),
+    sequence_policy([str.isalpha, "y", str.isdigit], 3, str.lower, max_unfinished=2),
     session_policy(2),
     sliding_policy(3, 2),
     throttle_policy(2, 1, excess="drop"),
