@@ -20,6 +20,7 @@ from routilux.policies.latest import (
 from routilux.policies.pacing import debounce_policy, session_policy, throttle_policy
 from routilux.policies.sequence import sequence_policy
 from routilux.policies.timing import time_interval_policy
+from routilux.policies.windows import window_policy
 
 __all__ = [
     "Decision",
@@ -47,5 +48,6 @@ __all__ = [
     "time_interval_policy",
     "until_policy",
     "weight_policy",
+    "window_policy",
     "with_latest_policy",
 ]

@@ -17,6 +17,7 @@ from routilux.policies.latest import CombineLatestPolicy, LatestPolicy, WithLate
 from routilux.policies.pacing import DebouncePolicy, SessionPolicy, ThrottlePolicy
 from routilux.policies.sequence import SequencePolicy
 from routilux.policies.timing import TimeIntervalPolicy
+from routilux.policies.windows import WindowPolicy
 
 BUILT_IN: tuple[Callable[..., Policy], ...] = (
     AbsencePolicy,
@@ -46,6 +47,7 @@ BUILT_IN: tuple[Callable[..., Policy], ...] = (
     Unless,
     UntilPolicy,
     WeightPolicy,
+    WindowPolicy,
     WithLatestPolicy,
     Within,
 )

@@ -86,16 +86,13 @@ def _steps_of(given: Any) -> tuple[Step, ...]:
 
     Raises:
         TypeError: a step is neither a function nor the name of a slot.
-        ValueError: fewer than two steps, or two of one name.
+        ValueError: fewer than two steps.
     """
     if isinstance(given, str) or not isinstance(given, Mapping | Sequence):
         raise BadTypeError(f"steps is a list of slot names and functions, or a mapping of names to them, not {given!r}")
     steps = tuple(_step(*pair) for pair in given.items()) if isinstance(given, Mapping) else tuple(map(_named, given))
-    names = [name for name, _ in steps]
     if len(steps) < 2:
-        raise BadValueError(f"a sequence has at least two steps, not {names}")
-    if len(set(names)) < len(names):
-        raise BadValueError(f"each step needs a name of its own, not {names}: give a mapping of names to steps")
+        raise BadValueError(f"a sequence has at least two steps, not {[name for name, _ in steps]}")
     return steps
 
 
@@ -292,7 +289,7 @@ def sequence_policy(
                 left e
 
     Raises:
-        ValueError: fewer than two steps, two of one name, a time not above 0, a number below 1, an unknown contiguity.
+        ValueError: fewer than two steps, a time not above 0, a number below 1, an unknown contiguity.
         TypeError: a step that is neither a function nor a name, a bad key, a time that is no number.
     """
     return SequencePolicy(steps, within_seconds, key, contiguity, max_unfinished)  # type: ignore[arg-type]

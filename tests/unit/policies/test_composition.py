@@ -29,11 +29,12 @@ from routilux.policies import (
     time_interval_policy,
     until_policy,
     weight_policy,
+    window_policy,
     with_latest_policy,
 )
 from routilux.testing import ManualClock, SimRuntime, check_picture
 
-FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower, "isdigit": str.isdigit, "isalpha": str.isalpha}
+FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower, "ord": ord, "isdigit": str.isdigit, "isalpha": str.isalpha}
 PLAIN = [
     absence_policy(3),
     all_slots_ready_policy(),
@@ -62,6 +63,10 @@ PLAIN = [
     time_interval_policy(3),
     until_policy(str.isupper, max_items=3),
     weight_policy(5, int),
+    window_policy(4),
+    window_policy(5, every_seconds=2),
+    window_policy(10, time_of=ord, lateness_seconds=3, on_late="deliver", idle_seconds=4),
+    window_policy(20, 8, ord),
     with_latest_policy("x"),
 ]
 COMPOSED = [
@@ -163,6 +168,11 @@ def test_composed_policies_can_be_called_by_hand() -> None:
         (batch_size_policy(2).by_key(str.isalpha), ["ab", "cd", "ef"]),
         (batch_size_policy(2) | debounce_policy(9), ["ab", "cd", "ef"]),
         (sliding_policy(2, 2) & batch_size_policy(2), ["ab", "cd", "ef"]),
+        (window_policy(4, 2, time_of=ord), ["a", "abc", "bcde", "def", "f"]),
+        (window_policy(2, time_of=ord), ["a", "bc", "de", "f"]),
+        (window_policy(4, 2, time_of=ord).labelled("w") | manual_policy(), ["a", "abc", "bcde", "def", "f"]),
+        (sequence_policy([str.isalpha, str.isalpha]), ["ab", "cd", "ef"]),
+        (sequence_policy([str.isalpha, "items"]).by_key(lambda item: item in "ace"), ["ac", "bd"]),
     ],
     ids=repr,
 )

@@ -16,8 +16,10 @@ from routilux.policies import (
     immediate_policy,
     manual_policy,
     schedule_policy,
+    sequence_policy,
     time_interval_policy,
     weight_policy,
+    window_policy,
     with_latest_policy,
 )
 from routilux.testing import ManualClock, SimRuntime
@@ -40,6 +42,14 @@ MORE = [
     with_latest_policy("y").by_key(str.lower, max_keys=2, idle_seconds=3),
     debounce_policy(2).by_key(str.lower) | schedule_policy(every_seconds=5),
     schedule_policy(every_seconds=2, misfire="skip"),
+    window_policy(4, 2).by_key(str.lower),
+    window_policy(4, 2) & batch_size_policy(1),
+    window_policy(4) | batch_size_policy(3),
+    batch_size_policy(3) | window_policy(6, 2, ord, 2, "deliver", 2),
+    sequence_policy(["x", "y"], within_seconds=3) & time_interval_policy(2),
+    sequence_policy([str.isdigit, str.isalpha], 3).by_key(len) | debounce_policy(6),
+    batch_size_policy(3) | sequence_policy(["x", "y", "x"], contiguity="strict", key=str.isdigit),
+    sequence_policy(["x", "y"]).within(3, "drop"),
 ]
 
 
