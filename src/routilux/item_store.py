@@ -101,9 +101,12 @@ class ItemStore:
 
     def take_seqs(self, seqs: Iterable[int]) -> list[Item]:
         """Take waiting items by number, wherever they stand; numbers that do not wait are passed over."""
+        wanted = sorted(set(seqs))
+        if wanted and not self.held and wanted[0] == self._base + self.cursor and wanted[-1] < wanted[0] + len(wanted):
+            return self.take(len(wanted))  # the oldest ones: nothing is taken out of the middle
         held = self.hold_all()
         lent = self.lent or ()
-        wanted = [seq for seq in sorted(set(seqs)) if seq in held and seq not in lent]
+        wanted = [seq for seq in wanted if seq in held and seq not in lent]
         return self._lend((seq, held[seq]) for seq in wanted)
 
     def _lend(self, pairs: Iterable[tuple[int, Item]]) -> list[Item]:
@@ -164,8 +167,9 @@ class ItemStore:
 
     def peek_first(self) -> tuple[int, Item] | None:
         """Look at the oldest waiting item, at a cost that does not grow."""
-        for pair in self._held_pairs():
-            return pair
+        if self.held:
+            for pair in self._held_pairs():
+                return pair
         cursor = self.cursor
         return (self._base + cursor, self.items[cursor]) if cursor < len(self.items) else None
 

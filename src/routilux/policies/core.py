@@ -178,7 +178,18 @@ def take_new(slot: Slot, count: int) -> list[Any]:
     queue = slot.queue
     if queue.taken is None:
         return slot.consume_new(count)
+    if count == 1 and queue.cursor < len(queue.items):
+        return [queue.take_one()]
     return [item[0] for item in queue.take(count)]
+
+
+def take_numbered(slot: Slot, seqs: list[int]) -> list[Any]:
+    """Take waiting items by number, wherever they stand; numbers that do not wait are passed over."""
+    queue = slot.queue
+    if queue.taken is None:
+        return [point.data for point in slot.consume_points(seqs)]
+    with queue.lock:
+        return [item[0] for item in queue.take_seqs(seqs)]
 
 
 def new_data(slots: Slots) -> DataSlice:

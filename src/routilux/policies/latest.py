@@ -95,11 +95,12 @@ class CombineLatestPolicy(LeafPolicy):
         stale: dict[str, list[int]] = {}
         scan = Scan(slots, {})
         fires = False
-        while not fires and (head := scan.next()) is not None:
-            if head.name in pending:
-                stale.setdefault(head.name, []).append(pending[head.name])
-            pending[head.name] = head.seq
-            emits = not was_ready or self.emit_on is None or head.name in self.emit_on
+        while not fires and scan.peek() is not None:
+            scan.step()
+            if scan.name in pending:
+                stale.setdefault(scan.name, []).append(pending[scan.name])
+            pending[scan.name] = scan.seq
+            emits = not was_ready or self.emit_on is None or scan.name in self.emit_on
             fires = emits and all(name in pending or name in memory.values for name in slots)
         for name, seqs in stale.items():
             slots[name].drop(seqs, SUPERSEDED)
@@ -164,9 +165,9 @@ class WithLatestPolicy(LeafPolicy):
         """Drop what is older than the latest at that time; tell whether a new latest heads the slot."""
         scan = Scan({slot.name: slot}, {})
         seen: list[int] = []
-        while (head := scan.peek()) is not None and head.at <= at:
-            seen.append(head.seq)
-            scan.next()
+        while (item := scan.peek()) is not None and item[2] <= at:
+            seen.append(scan.seq)
+            scan.step()
         if len(seen) > 1:
             slot.drop(seen[:-1], SUPERSEDED)
         return bool(seen) or (not has_value and slot.queue.waiting > 0)

@@ -145,11 +145,12 @@ class SessionPolicy(LeafPolicy):
         first = oldest(slots)
         assert first is not None
         last: int = first.at if scan.is_fresh else max(first.at, first.at + memory.get("length", 0))
-        while (head := scan.peek()) is not None:
-            if head.at - last >= gap or (longest is not None and head.at - first.at >= longest):
-                return self._fire(memory, scan, "next session", self._facts(head.at - last, head.at - first.at))
-            scan.next()
-            last = head.at
+        while (item := scan.peek()) is not None:
+            at: int = item[2]
+            if at - last >= gap or (longest is not None and at - first.at >= longest):
+                return self._fire(memory, scan, "next session", self._facts(at - last, at - first.at))
+            scan.step()
+            last = at
         memory["length"] = last - first.at
         ticks = next(iter(slots.values())).queue.clock.ticks()
         quiet, length = max(0, ticks - last), max(0, ticks - first.at)
