@@ -12,6 +12,7 @@ from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
 from routilux.job import JobState
 from routilux.policies.core import DataSlice, Policy, Slots, policy_name, shown, take_new
+from routilux.slot import Slot
 
 Item = tuple[Any, ...]
 AT_END = ("hold", "fire")
@@ -149,7 +150,7 @@ def ticks_of(slots: Slots) -> int:
 def age_of(slots: Slots, item: Item) -> int:
     """Tell how long ago an item was enqueued, in nanoseconds."""
     age: int = ticks_of(slots) - item[2]
-    return age if age > 0 else 0
+    return max(0, age)
 
 
 # --- items ------------------------------------------------------------------------------------------------------
@@ -157,10 +158,7 @@ def age_of(slots: Slots, item: Item) -> int:
 
 def all_closed(slots: Slots) -> bool:
     """Tell whether nothing more can come."""
-    for slot in slots.values():
-        if not slot.queue.is_closed:
-            return False
-    return True
+    return all(slot.queue.is_closed for slot in slots.values())
 
 
 def waiting(slots: Slots) -> int:
@@ -208,6 +206,15 @@ def take_oldest(slots: Slots, count: int) -> DataSlice:
             break
         scan.step()
     return scan.take()
+
+
+def drop_new(slot: Slot, reason: str, count: int | None = None) -> None:
+    """Drop what waits, all or the oldest so many."""
+    queue = slot.queue
+    with queue.lock:
+        seqs = [seq for seq, _ in queue.peek(0, count)]
+    if seqs:
+        slot.drop(seqs, reason)
 
 
 class Scan:

@@ -4,14 +4,14 @@ Design: §4, and the catalogue of policies. The memory holds the numbers of the 
 in their slots. All of it is changed in place, so that it agrees with how far arrivals were looked at.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
-from routilux.policies.arrivals import Arrivals, delivery_to_forget, note_delivery, take_points, was_overtaken
-from routilux.policies.core import Answer, Policy, Slots
+from routilux.policies.arrivals import Arrivals, Deliveries
+from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_numbered
 from routilux.policies.ground import (
     LeafPolicy,
     all_closed,
@@ -29,6 +29,7 @@ Step = tuple[str, Callable[[Any], Any] | str]
 Key = Callable[[Any], Any] | str
 Point = tuple[str, int]
 CONTIGUITY = ("relaxed", "strict")
+END_OF_PATTERN = ("every step matched", True, None, True)
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,20 +58,22 @@ class SequencePolicy(LeafPolicy):
         complete = search.next_match()
         if complete is not None:
             number, key, points = complete
-            note_delivery(job_state, number)
-            names = [name for name, _ in self.steps]
-            message = {"reason": "sequence", "steps": [(name, at[0]) for name, at in zip(names, points, strict=True)]}
-            message |= {} if self.key is None else {"key": key}
-            return self.yes(take_points(slots, points), message, self._facts(len(points), 0))
+            search.deliveries.note(number)
+            message: dict[str, Any] = {"reason": "sequence", "steps": _told(self.steps, points)}
+            if self.key is not None:
+                message["key"] = key
+            return self.yes(_taken(slots, points), message, (END_OF_PATTERN,))
         furthest, count = search.progress()
         search.see_to_expiry(job_state)
-        return self.no(self._facts(furthest, count))
+        return self.no(self._why_not(furthest, count))
 
-    def _facts(self, furthest: int, unfinished: int) -> Any:
-        leaf = ("steps matched", furthest, len(self.steps), furthest == len(self.steps))
-        if leaf[3]:
-            return (leaf,)
-        return leaf, ("next step", self.steps[furthest][0], None, False), ("unfinished matches", unfinished, None, False)
+    def _why_not(self, furthest: int, unfinished: int) -> Any:
+        leaf = ("steps matched", furthest, len(self.steps), False)
+        return (
+            leaf,
+            ("next step", self.steps[furthest][0], None, False),
+            ("unfinished matches", unfinished, None, False),
+        )
 
     def key_of(self, data: Any) -> Any:
         """Give the key of an item; None where the policy has none."""
@@ -79,6 +82,21 @@ class SequencePolicy(LeafPolicy):
         if callable(self.key):
             return self.key(data)
         return data[self.key] if isinstance(data, Mapping) else getattr(data, self.key)
+
+
+def _told(steps: tuple[Step, ...], points: list[Point]) -> list[tuple[str, str]]:
+    """Tell in which slot the item of each step came."""
+    return [(step[0], point[0]) for step, point in zip(steps, points, strict=True)]
+
+
+def _taken(slots: Slots, points: list[Point]) -> DataSlice:
+    wanted: dict[str, list[int]] = {}
+    for name, seq in points:
+        if name in wanted:
+            wanted[name].append(seq)
+        else:
+            wanted[name] = [seq]
+    return {name: take_numbered(slots[name], seqs) for name, seqs in wanted.items()}
 
 
 def _steps_of(given: Any) -> tuple[Step, ...]:
@@ -116,21 +134,26 @@ class _Search:
         self._slots = slots
         self._shift = job_state._time_shift
         memory = job_state.memory()
-        if was_overtaken(job_state):
+        self.deliveries = deliveries = Deliveries(job_state, memory)
+        if deliveries.was_overtaken():
             memory.pop("state", None)
-        state = memory.setdefault("state", {"marks": {}, "open": {}, "first": 0, "next": 0, "keys": {}, "ready": []})
+        state = memory.get("state")
+        if state is None:
+            state = {"marks": {}, "open": {}, "first": 0, "next": 0, "keys": {}, "ready": []}
+            memory["state"] = state
         self._state: dict[str, Any] = state
         self._open: dict[int, list[Any]] = state["open"]  # by number, oldest first: key, begun at, points
         self._arrivals = Arrivals(slots, state["marks"])
         self._now = next(iter(slots.values())).queue.clock.ticks()
-        delivered = delivery_to_forget(job_state)
-        state["ready"] = state["ready"] if delivered is None else [m for m in state["ready"] if m[0] != delivered]
+        delivered = deliveries.done()
+        if delivered is not None:
+            state["ready"] = [match for match in state["ready"] if match[0] != delivered]
 
     def next_match(self) -> tuple[int, Any, list[Point]] | None:
         """Go on looking at arrivals until a match is complete."""
         ready: list[Any] = self._state["ready"]
         while True:
-            while ready and not all(self._waits(point) for point in ready[0][2]):
+            while ready and not self._wait(ready[0][2]):
                 ready.pop(0)
             if ready:
                 number, key, points = ready[0]
@@ -162,7 +185,9 @@ class _Search:
 
     def _oldest_that_waits_for(self, key: Any, point: Point, item: Any) -> int | None:
         """Find the oldest unfinished match of this key that this item continues."""
-        by_step: dict[int, list[int]] = self._state["keys"].get(key, {})
+        by_step: dict[int, list[int]] | None = self._state["keys"].get(key)
+        if by_step is None:
+            return None
         waiting = [numbers[0] for step, numbers in by_step.items() if self._is(step, point, item)]
         return min(waiting, default=None)
 
@@ -236,8 +261,9 @@ class _Search:
         self._unplace(found[0], len(found[2]), number)
         return found
 
-    def _waits(self, point: Point) -> bool:
-        return point[0] in self._slots and self._slots[point[0]].queue.waiting_item(point[1]) is not None
+    def _wait(self, points: list[Point]) -> bool:
+        """Tell whether all these items still wait: other policies may take or drop them too."""
+        return all(self._slots[name].queue.waiting_item(seq) is not None for name, seq in points)
 
     def _epoch(self, ticks: int) -> int:
         return next(iter(self._slots.values())).queue.clock.epoch_ns(ticks) + self._shift

@@ -11,8 +11,8 @@ from typing import Any
 
 from routilux.errors import BadValueError
 from routilux.job import JobState
-from routilux.policies.arrivals import Arrivals, delivery_to_forget, note_delivery, was_overtaken
-from routilux.policies.core import Answer, DataSlice, Policy, Slots
+from routilux.policies.arrivals import Arrivals, Deliveries
+from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_numbered
 from routilux.policies.event_time import DATETIME, KIND, TimeOf, check_time_of, item_time, to_moment
 from routilux.policies.ground import END, SECOND, LeafPolicy, ask_again, duration, one_of, to_ns, wake_in
 from routilux.policies.timing import seconds
@@ -76,24 +76,25 @@ class _Windows:
         self._every = self._size if policy.every_seconds is None else to_ns(policy.every_seconds)
         self._idle = None if policy.idle_seconds is None else to_ns(policy.idle_seconds)
         self._lateness = to_ns(policy.lateness_seconds)
-        self._state = state = self._known(job_state)
+        memory = job_state.memory()
+        self._deliveries = deliveries = Deliveries(job_state, memory)
+        self._state = state = self._known(memory)
         self._open: dict[int, dict[str, list[int]]] = state["open"]
         self._order: list[int] = state["order"]  # the numbers of open windows, ascending
         self._newest: dict[str, list[int]] = state["newest"]  # by slot: its latest own time, its last arrival
         self._arrivals = Arrivals(slots, state["marks"])
-        delivered = delivery_to_forget(job_state)
+        delivered = deliveries.done()
         if delivered is not None:
             self._close(delivered)
 
-    def _known(self, job_state: JobState) -> dict[str, Any]:
-        memory = job_state.memory()
+    def _known(self, memory: dict[str, Any]) -> dict[str, Any]:
         state: dict[str, Any] | None = memory.get("state")
         if state is None:
             state = {"open": {}, "order": [], "newest": {}, "marks": {}, "back": {}, "watermark": FIRST}
             if self._policy.time_of is None:
                 state[KIND] = DATETIME
             memory["state"] = state
-        if was_overtaken(job_state):
+        if self._deliveries.was_overtaken():
             state.update(open={}, order=[], marks={}, back=state["marks"])
         return state
 
@@ -132,9 +133,7 @@ class _Windows:
             newest = self._newest.get(name)
             self._newest[name] = [at if newest is None else max(at, newest[0]), arrived]
         last = at // self._every
-        watermark = state["watermark"]
-        numbers = [number for number in range((at - self._size) // self._every + 1, last + 1)]
-        numbers = [number for number in numbers if self._end(number) > watermark]
+        numbers = range((max(at, state["watermark"]) - self._size) // self._every + 1, last + 1)
         if not numbers and seq >= state["back"].get(name, 0):
             if self._policy.on_late == "drop":
                 self._slots[name].drop([seq], "late")
@@ -144,7 +143,11 @@ class _Windows:
             if number not in self._open:
                 self._open[number] = {}
                 insort(self._order, number)
-            self._open[number].setdefault(name, []).append(seq)
+            window = self._open[number]
+            if name in window:
+                window[name].append(seq)
+            else:
+                window[name] = [seq]
 
     def _let_time_pass(self, at: int) -> None:
         """Move the watermark: everything of before has come, or is late."""
@@ -174,16 +177,20 @@ class _Windows:
     def deliver(self, number: int) -> Answer:
         """Deliver a window; take the items that no later one needs."""
         state, policy = self._state, self._policy
-        later = self._open.get(number + 1, {})
+        later = self._open.get(number + 1)
         data: DataSlice = {}
         has_taken = False
         for name, seqs in self._open[number].items():
-            needed = set(later.get(name, ()))
-            queue = self._slots[name].queue
-            data[name] = [item[0] for seq in seqs if (item := queue.waiting_item(seq)) is not None]
-            taken = self._slots[name].consume_points([seq for seq in seqs if seq not in needed])
-            has_taken = has_taken or bool(taken)
-        note_delivery(self._job_state, number)
+            slot = self._slots[name]
+            needed = set(later[name]) if later is not None and name in later else None
+            if not needed:
+                data[name] = take_numbered(slot, seqs)
+                has_taken = has_taken or bool(data[name])
+                continue
+            look = slot.queue.waiting_item
+            data[name] = [item[0] for seq in seqs if (item := look(seq)) is not None]
+            has_taken = bool(take_numbered(slot, [seq for seq in seqs if seq not in needed])) or has_taken
+        self._deliveries.note(number)
         if not has_taken:
             ask_again(self._job_state)
         start = number * self._every

@@ -34,7 +34,15 @@ from routilux.policies import (
 )
 from routilux.testing import ManualClock, SimRuntime, check_picture
 
-FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower, "ord": ord, "isdigit": str.isdigit, "isalpha": str.isalpha}
+FUNCTIONS = {
+    "isupper": str.isupper,
+    "int": int,
+    "bool": bool,
+    "lower": str.lower,
+    "ord": ord,
+    "isdigit": str.isdigit,
+    "isalpha": str.isalpha,
+}
 PLAIN = [
     absence_policy(3),
     all_slots_ready_policy(),
