@@ -62,10 +62,10 @@ def is_never(slots: Any, job_state: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A policy, set so that it looks at one item where it can be, and how many items an activation takes."""
+    """A policy, set so that it looks at one item where it can be; every slot holds the same items."""
 
     policy: Policy
-    takes: int = 1
+    slots: tuple[str, ...] = ("items",)
 
 
 CASES: dict[str, Case] = {
@@ -81,8 +81,8 @@ CASES: dict[str, Case] = {
     "sliding": Case(policies.sliding_policy(1)),
     "combine_latest": Case(policies.combine_latest_policy()),
     "with_latest": Case(policies.with_latest_policy("items")),
-    "sequence": Case(policies.sequence_policy([is_any, is_any]), takes=2),
-    "window": Case(policies.window_policy(1, time_of=by_tens), takes=10),
+    "sequence": Case(policies.sequence_policy([is_any, is_any])),
+    "window": Case(policies.window_policy(1, time_of=by_tens)),
     "window of one": Case(policies.window_policy(1, time_of=alone)),
 }
 TRICKLE: dict[str, Policy] = {
@@ -122,15 +122,19 @@ HOLDING: dict[str, Policy] = {
 class Job:
     """A job whose only routine has a policy and so many items before it."""
 
-    def __init__(self, policy: Policy, backlog: int = 0) -> None:
-        sink = Routine("sink").add_slot("items", max_queue_length=None).set_activation_policy(policy)
-        flow = Flow("decisions", on_leftover="ok").add_routine(sink.set_logic(self._take), "sink")
+    def __init__(self, case: Case, backlog: int = 0) -> None:
+        sink = Routine("sink").set_activation_policy(case.policy).set_logic(self._take)
+        for name in case.slots:
+            sink.add_slot(name, max_queue_length=None)
+        flow = Flow("decisions", on_leftover="ok").add_routine(sink, "sink")
         self.sim = SimRuntime(seed=1)
         self.taken = 0
-        self.job_id = self.sim.exec(flow, inputs={"sink": {"items": list(range(backlog))}}, keep_open=True).job_id
+        self.slots = case.slots
+        items = list(range(backlog))
+        self.job_id = self.sim.exec(flow, inputs={"sink": dict.fromkeys(case.slots, items)}, keep_open=True).job_id
 
-    def _take(self, items: list[int]) -> None:
-        self.taken += len(items)
+    def _take(self, *lists: list[int]) -> None:
+        self.taken += sum(map(len, lists))
 
     def take(self) -> None:
         """Let it take items of its backlog."""
@@ -140,14 +144,15 @@ class Job:
     def feed(self, count: int) -> None:
         """Give it an item a second."""
         for number in range(count):
-            self.sim.post(self.job_id, "sink", "items", number)
+            for name in self.slots:
+                self.sim.post(self.job_id, "sink", name, number)
             self.sim.run_until_idle()
             self.sim.advance(1)
 
 
-def instructions(policy: Policy, backlog: int) -> float:
+def instructions(case: Case, backlog: int) -> float:
     """Count the instructions of deciding per item taken: the same every time on one Python version."""
-    job = Job(policy, backlog + TAKEN)
+    job = Job(case, backlog + TAKEN)
     count = _counted(job.take)[0] / job.taken
     job.sim.shutdown(wait=False)
     return count
@@ -155,7 +160,7 @@ def instructions(policy: Policy, backlog: int) -> float:
 
 def instructions_of_a_trickle(policy: Policy, backlog: int = 0) -> float:
     """Count the instructions of a decision while items come one by one, behind so many that are held."""
-    job = Job(policy, backlog)
+    job = Job(Case(policy), backlog)
     job.sim.run_until_idle()
     job.feed(2)
     counted, decisions = _counted(lambda: job.feed(20))
@@ -197,9 +202,9 @@ def _counted(work: Callable[[], None]) -> tuple[int, int]:
     return counted, decisions
 
 
-def seconds(policy: Policy, backlog: int) -> float:
+def seconds(case: Case, backlog: int) -> float:
     """Measure deciding, per item taken."""
-    job = Job(policy, backlog + TAKEN)
+    job = Job(case, backlog + TAKEN)
     decide = Cell._decide
     spent = 0.0
 
@@ -227,5 +232,9 @@ def figures(quick: bool, repetitions: int) -> list[Figure]:
 
 def _figure(name: str, backlog: int, repetitions: int) -> Figure:
     return measure(
-        f"{name} {backlog:,}", f"decision with {backlog:,} waiting", lambda: seconds(CASES[name].policy, backlog), 1, repetitions
+        f"{name} {backlog:,}",
+        f"decision with {backlog:,} waiting",
+        lambda: seconds(CASES[name], backlog),
+        1,
+        repetitions,
     )

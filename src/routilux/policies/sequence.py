@@ -1,7 +1,6 @@
 """The policy that finds an ordered pattern in what arrives.
 
-Design: §4, and the catalogue of policies. The memory holds the numbers of the items of unfinished matches, which wait
-in their slots. All of it is changed in place, so that it agrees with how far arrivals were looked at.
+Design: §4, and the catalogue of policies.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,24 +9,11 @@ from typing import Any
 
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
-from routilux.policies.arrivals import Arrivals, Deliveries
 from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_numbered
-from routilux.policies.ground import (
-    LeafPolicy,
-    all_closed,
-    duration,
-    function,
-    one_of,
-    stop_waiting,
-    to_ns,
-    wake_in,
-    whole,
-)
+from routilux.policies.ground import LeafPolicy, duration, function, one_of, whole
+from routilux.policies.matching import Point, Search, Step
 
-Step = tuple[str, Callable[[Any], Any] | str]
-"""The name of a step, and what its item is: one that the function says yes to, or any of the slot of this name."""
 Key = Callable[[Any], Any] | str
-Point = tuple[str, int]
 CONTIGUITY = ("relaxed", "strict")
 END_OF_PATTERN = ("every step matched", True, None, True)
 
@@ -54,7 +40,7 @@ class SequencePolicy(LeafPolicy):
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes for each match, in the order in which they were completed."""
-        search = _Search(self, slots, job_state)
+        search = Search(self, slots, job_state)
         complete = search.next_match()
         if complete is not None:
             number, key, points = complete
@@ -126,163 +112,6 @@ def _step(name: Any, what: Any) -> Step:
     return name, what
 
 
-class _Search:
-    """The unfinished matches of one job, while the policy is asked."""
-
-    def __init__(self, policy: SequencePolicy, slots: Slots, job_state: JobState) -> None:
-        self._policy = policy
-        self._slots = slots
-        self._shift = job_state._time_shift
-        memory = job_state.memory()
-        self.deliveries = deliveries = Deliveries(job_state, memory)
-        if deliveries.was_overtaken():
-            memory.pop("state", None)
-        state = memory.get("state")
-        if state is None:
-            state = {"marks": {}, "open": {}, "first": 0, "next": 0, "keys": {}, "ready": []}
-            memory["state"] = state
-        self._state: dict[str, Any] = state
-        self._open: dict[int, list[Any]] = state["open"]  # by number, oldest first: key, begun at, points
-        self._arrivals = Arrivals(slots, state["marks"])
-        self._now = next(iter(slots.values())).queue.clock.ticks()
-        delivered = deliveries.done()
-        if delivered is not None:
-            state["ready"] = [match for match in state["ready"] if match[0] != delivered]
-
-    def next_match(self) -> tuple[int, Any, list[Point]] | None:
-        """Go on looking at arrivals until a match is complete."""
-        ready: list[Any] = self._state["ready"]
-        while True:
-            while ready and not self._wait(ready[0][2]):
-                ready.pop(0)
-            if ready:
-                number, key, points = ready[0]
-                return number, key, points
-            item = self._arrivals.peek()
-            self._expire(self._now if item is None else item[2])
-            if item is None:
-                return None
-            point = (self._arrivals.name, self._arrivals.seq)
-            self._arrivals.step()
-            self._offer(point, item)
-
-    def _offer(self, point: Point, item: Any) -> None:
-        key = self._policy.key_of(item[0])
-        chosen = self._oldest_that_waits_for(key, point, item)
-        if chosen is None and self._policy.contiguity == "strict" and self._break(key):
-            self._offer(point, item)
-            return
-        if chosen is not None:
-            self._advance(chosen, point)
-        elif self._is(0, point, item):
-            self._begin(key, point, item[2])
-        else:
-            self._slots[point[0]].drop([point[1]], "no step")
-
-    def _is(self, step: int, point: Point, item: Any) -> bool:
-        what = self._policy.steps[step][1]
-        return point[0] == what if isinstance(what, str) else bool(what(item[0]))
-
-    def _oldest_that_waits_for(self, key: Any, point: Point, item: Any) -> int | None:
-        """Find the oldest unfinished match of this key that this item continues."""
-        by_step: dict[int, list[int]] | None = self._state["keys"].get(key)
-        if by_step is None:
-            return None
-        waiting = [numbers[0] for step, numbers in by_step.items() if self._is(step, point, item)]
-        return min(waiting, default=None)
-
-    def _begin(self, key: Any, point: Point, at: int) -> None:
-        number: int = self._state["next"]
-        self._state["next"] = number + 1
-        self._open[number] = [key, self._epoch(at), [point]]
-        self._place(key, 1, number)
-        if len(self._open) > self._policy.max_unfinished:
-            self._drop(self._first(), "too many unfinished")
-
-    def _advance(self, number: int, point: Point) -> None:
-        key, _, points = self._open[number]
-        self._unplace(key, len(points), number)
-        points.append(point)
-        if len(points) < len(self._policy.steps):
-            self._place(key, len(points), number)
-            return
-        del self._open[number]
-        self._state["ready"].append([number, key, points])
-
-    def _place(self, key: Any, step: int, number: int) -> None:
-        numbers = self._state["keys"].setdefault(key, {}).setdefault(step, [])
-        numbers.append(number)
-
-    def _unplace(self, key: Any, step: int, number: int) -> None:
-        by_step = self._state["keys"][key]
-        by_step[step].remove(number)  # the oldest of its step: it stands in front
-        if not by_step[step]:
-            del by_step[step]
-        if not by_step:
-            del self._state["keys"][key]
-
-    def _break(self, key: Any) -> bool:
-        """Give up the unfinished match of a key: its first item is dropped, the rest is looked at anew."""
-        numbers = next(iter(self._state["keys"].get(key, {}).values()), None)
-        if not numbers:
-            return False
-        _, _, points = self._remove(numbers[0])
-        first, *rest = points
-        self._slots[first[0]].drop([first[1]], "broken sequence")
-        for name, seq in rest:
-            item = self._slots[name].queue.waiting_item(seq)
-            if item is not None:
-                self._offer((name, seq), item)
-        return True
-
-    # --- the end of unfinished ones -------------------------------------------------------------------------
-
-    def _first(self) -> int:
-        """Find the oldest unfinished match; there is one. Remembers where, so that looking costs nothing."""
-        first: int = self._state["first"]
-        while first not in self._open:
-            first += 1
-        self._state["first"] = first
-        return first
-
-    def _expire(self, at: int) -> None:
-        if self._policy.within_seconds is None:
-            return
-        limit = self._epoch(at) - to_ns(self._policy.within_seconds)
-        while self._open and self._open[first := self._first()][1] <= limit:
-            self._drop(first, "expired")
-
-    def _drop(self, number: int, reason: str) -> None:
-        for name, seq in self._remove(number)[2]:
-            self._slots[name].drop([seq], reason)
-
-    def _remove(self, number: int) -> list[Any]:
-        found = self._open.pop(number)
-        self._unplace(found[0], len(found[2]), number)
-        return found
-
-    def _wait(self, points: list[Point]) -> bool:
-        """Tell whether all these items still wait: other policies may take or drop them too."""
-        return all(self._slots[name].queue.waiting_item(seq) is not None for name, seq in points)
-
-    def _epoch(self, ticks: int) -> int:
-        return next(iter(self._slots.values())).queue.clock.epoch_ns(ticks) + self._shift
-
-    def progress(self) -> tuple[int, int]:
-        """Tell how far the oldest unfinished match is, and how many there are."""
-        return (len(self._open[self._first()][2]) if self._open else 0), len(self._open)
-
-    def see_to_expiry(self, job_state: JobState) -> None:
-        """Wake when the oldest unfinished match expires; not where nothing can complete it any more."""
-        within = self._policy.within_seconds
-        if within is None or not self._open:
-            return
-        if all_closed(self._slots):
-            stop_waiting(job_state)
-        else:
-            wake_in(job_state, self._open[self._first()][1] + to_ns(within) - self._epoch(self._now))
-
-
 def sequence_policy(
     steps: Sequence[Callable[[Any], Any] | str | Step] | Mapping[str, Callable[[Any], Any] | str],
     within_seconds: float | None = None,
@@ -297,8 +126,8 @@ def sequence_policy(
     its own. Arrivals are looked at once, in order. Each goes to the oldest unfinished match that it continues, or else
     begins one, or else is dropped as "no step": unfinished matches overlap, but no item is in two. With
     contiguity="strict" an item that does not continue the match of its key breaks it: the first item of that match is
-    dropped as "broken sequence", and the search goes on with the second. A match of which another policy took an item
-    away is given up when it would be complete.
+    dropped as "broken sequence", and the search goes on with the second. Where another policy took
+    an item of a match, that match is given up when it would be complete, and the search goes on with its other items.
 
     sequence_policy({"begins": str.islower, "ends": str.isupper}, within_seconds=4)
     activates   when every step of a match has its item, in order; the last within 4 s of the first
@@ -318,4 +147,4 @@ def sequence_policy(
         ValueError: fewer than two steps, a time not above 0, a number below 1, an unknown contiguity.
         TypeError: a step that is neither a function nor a name, a bad key, a time that is no number.
     """
-    return SequencePolicy(steps, within_seconds, key, contiguity, max_unfinished)  # type: ignore[arg-type]
+    return SequencePolicy(_steps_of(steps), within_seconds, key, contiguity, max_unfinished)

@@ -5,20 +5,20 @@ import pytest
 from benchmarks import decisions
 from routilux import policies
 
-BASE = decisions.instructions(decisions.CASES["all_slots_ready"].policy, 10)
+BASE = decisions.instructions(decisions.CASES["all_slots_ready"], 10)
 DEARER = {"sequence": 2.7, "window of one": 5.6}
 """A sequence remembers each item from one decision to another; a window of one item opens and closes for it alone."""
 
 
 @pytest.mark.parametrize("name", decisions.CASES)
 def test_a_policy_that_looks_at_one_item_costs_at_most_twice_all_slots_ready(name: str) -> None:
-    assert decisions.instructions(decisions.CASES[name].policy, 10) <= DEARER.get(name, 2) * BASE
+    assert decisions.instructions(decisions.CASES[name], 10) <= DEARER.get(name, 2) * BASE
 
 
 @pytest.mark.parametrize("name", decisions.CASES)
 def test_taking_out_of_a_backlog_costs_the_same_whatever_waits(name: str) -> None:
-    policy = decisions.CASES[name].policy
-    assert decisions.instructions(policy, 4_000) <= 1.05 * decisions.instructions(policy, 10)
+    case = decisions.CASES[name]
+    assert decisions.instructions(case, 4_000) <= 1.05 * decisions.instructions(case, 10)
 
 
 @pytest.mark.parametrize("name", decisions.HOLDING)
@@ -36,5 +36,5 @@ def test_every_policy_is_measured() -> None:
 
 
 def test_counts_are_the_same_every_time() -> None:
-    policy = decisions.CASES["window"].policy
-    assert decisions.instructions(policy, 10) == decisions.instructions(policy, 10)
+    case = decisions.CASES["window"]
+    assert decisions.instructions(case, 10) == decisions.instructions(case, 10)
