@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -23,6 +24,7 @@ DECIDE = Cell._decide.__code__
 BACKLOGS = (10, 100_000)
 """How many items wait behind those that are taken."""
 TAKEN = 200
+TRICKLED = 20
 
 
 def weigh_one(item: int) -> int:
@@ -163,7 +165,7 @@ def instructions_of_a_trickle(policy: Policy, backlog: int = 0) -> float:
     job = Job(Case(policy), backlog)
     job.sim.run_until_idle()
     job.feed(2)
-    counted, decisions = _counted(lambda: job.feed(20))
+    counted, decisions = _counted(lambda: job.feed(TRICKLED))
     job.sim.cancel_job(job.job_id)
     job.sim.shutdown(wait=False)
     return counted / decisions
@@ -205,11 +207,30 @@ def _counted(work: Callable[[], None]) -> tuple[int, int]:
 def seconds(case: Case, backlog: int) -> float:
     """Measure deciding, per item taken."""
     job = Job(case, backlog + TAKEN)
+    spent, _ = _timed(job.take)
+    job.sim.shutdown(wait=False)
+    return spent / job.taken
+
+
+def seconds_of_a_trickle(policy: Policy, backlog: int) -> float:
+    """Measure a decision while items come one by one, behind so many that are held."""
+    job = Job(Case(policy), backlog)
+    job.sim.run_until_idle()
+    spent, decisions = _timed(lambda: job.feed(TRICKLED))
+    job.sim.cancel_job(job.job_id)
+    job.sim.shutdown(wait=False)
+    return spent / decisions
+
+
+def _timed(work: Callable[[], None]) -> tuple[float, int]:
+    """Measure the seconds inside of decisions, and count them."""
     decide = Cell._decide
     spent = 0.0
+    decisions = 0
 
     def timed(cell: Cell) -> Any:
-        nonlocal spent
+        nonlocal spent, decisions
+        decisions += 1
         begin = time.perf_counter()
         found = decide(cell)
         spent += time.perf_counter() - begin
@@ -217,24 +238,25 @@ def seconds(case: Case, backlog: int) -> float:
 
     setattr(Cell, "_decide", timed)  # noqa: B010  for the time of this measurement
     try:
-        job.take()
+        work()
     finally:
         setattr(Cell, "_decide", decide)  # noqa: B010
-    job.sim.shutdown(wait=False)
-    return spent / job.taken
+    return spent, decisions
 
 
 def figures(quick: bool, repetitions: int) -> list[Figure]:
-    """Each policy at each backlog, in µs per item taken."""
+    """Each policy at each backlog that it takes from or holds, and with nothing waiting; in µs."""
     backlogs = (10, 1_000) if quick else BACKLOGS
-    return [_figure(name, backlog, repetitions) for name in CASES for backlog in backlogs]
-
-
-def _figure(name: str, backlog: int, repetitions: int) -> Figure:
-    return measure(
-        f"{name} {backlog:,}",
-        f"decision with {backlog:,} waiting",
-        lambda: seconds(CASES[name], backlog),
-        1,
-        repetitions,
-    )
+    found = [
+        measure(f"{name} {backlog:,}", "deciding, per item taken", partial(seconds, case, backlog), 1, repetitions)
+        for name, case in CASES.items()
+        for backlog in backlogs
+    ]
+    for name, policy in TRICKLE.items():
+        once = partial(seconds_of_a_trickle, policy, 0)
+        found.append(measure(f"{name}, one by one", "a decision", once, 1, repetitions))
+    for name, policy in HOLDING.items():
+        for backlog in backlogs:
+            once = partial(seconds_of_a_trickle, policy, backlog)
+            found.append(measure(f"{name} holds {backlog:,}", "a decision, mostly no", once, 1, repetitions))
+    return found

@@ -8,11 +8,19 @@ from routilux import policies
 BASE = decisions.instructions(decisions.CASES["all_slots_ready"], 10)
 DEARER = {"sequence": 2.7, "window of one": 5.6}
 """A sequence remembers each item from one decision to another; a window of one item opens and closes for it alone."""
+DEARER_ONE_BY_ONE = {"session": 2.6, "schedule": 2.4, "arrival window": 3.7, "absence": 5.6}
+"""Each second of decision is a no that sets a timer; absence also drops every item, which the history hears."""
 
 
 @pytest.mark.parametrize("name", decisions.CASES)
 def test_a_policy_that_looks_at_one_item_costs_at_most_twice_all_slots_ready(name: str) -> None:
     assert decisions.instructions(decisions.CASES[name], 10) <= DEARER.get(name, 2) * BASE
+
+
+@pytest.mark.parametrize("name", decisions.TRICKLE)
+def test_a_policy_that_looks_at_the_clock_or_takes_all_has_its_price(name: str) -> None:
+    price = DEARER_ONE_BY_ONE.get(name, 2) * decisions.instructions_of_a_trickle(decisions.TRICKLE["all_slots_ready"])
+    assert decisions.instructions_of_a_trickle(decisions.TRICKLE[name]) <= price
 
 
 @pytest.mark.parametrize("name", decisions.CASES)
