@@ -42,6 +42,25 @@ class Arrivals:
         self._marks[self.name] = self.seq + 1
 
 
+class Drops:
+    """What is to be dropped, told to the slots at once: a backlog of unwanted items is one line of the history."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str], list[int]] = {}
+
+    def add(self, name: str, seq: int, reason: str) -> None:
+        """Note an item."""
+        self._found.setdefault((name, reason), []).append(seq)
+
+    def carry_out(self, slots: Slots) -> None:
+        """Drop what was noted."""
+        for (name, reason), seqs in self._found.items():
+            slots[name].drop(seqs, reason)
+        self._found.clear()
+
+
 class Deliveries:
     """What the yeses of one policy delivered, over the memory of its job."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from routilux.job import JobState
-from routilux.policies.arrivals import Arrivals, Deliveries
+from routilux.policies.arrivals import Arrivals, Deliveries, Drops
 from routilux.policies.core import Slots
 from routilux.policies.ground import all_closed, stop_waiting, to_ns, wake_in
 
@@ -48,6 +48,7 @@ class Search:
             memory["state"] = state
         self._state: dict[str, Any] = state
         self._open: dict[int, list[Any]] = state["open"]  # by number, oldest first: key, begun at, points
+        self._drops = Drops()
         self._arrivals = Arrivals(slots, state["marks"])
         self._now = next(iter(slots.values())).queue.clock.ticks()
         delivered = deliveries.done()
@@ -56,6 +57,12 @@ class Search:
 
     def next_match(self) -> tuple[int, Any, list[Point]] | None:
         """Go on looking at arrivals until a match is complete."""
+        try:
+            return self._search()
+        finally:
+            self._drops.carry_out(self._slots)
+
+    def _search(self) -> tuple[int, Any, list[Point]] | None:
         ready: list[Any] = self._state["ready"]
         while True:
             while ready and not self._wait(ready[0][2]):
@@ -68,8 +75,8 @@ class Search:
             if item is None:
                 return None
             point = (self._arrivals.name, self._arrivals.seq)
-            self._arrivals.step()
             self._offer(point, item)
+            self._arrivals.step()
 
     def _offer(self, point: Point, item: Any) -> None:
         key = self._policy.key_of(item[0])
@@ -82,7 +89,7 @@ class Search:
         elif self._is(0, point, item):
             self._begin(key, point, item[2])
         else:
-            self._slots[point[0]].drop([point[1]], "no step")
+            self._drops.add(*point, "no step")
 
     def _is(self, step: int, point: Point, item: Any) -> bool:
         what = self._policy.steps[step][1]
@@ -133,7 +140,7 @@ class Search:
             return False
         _, _, points = self._remove(numbers[0])
         first, *rest = points
-        self._slots[first[0]].drop([first[1]], "broken sequence")
+        self._drops.add(first[0], first[1], "broken sequence")
         self._offer_again(rest)
         return True
 
@@ -162,7 +169,7 @@ class Search:
 
     def _drop(self, number: int, reason: str) -> None:
         for name, seq in self._remove(number)[2]:
-            self._slots[name].drop([seq], reason)
+            self._drops.add(name, seq, reason)
 
     def _remove(self, number: int) -> list[Any]:
         found = self._open.pop(number)

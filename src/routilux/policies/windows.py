@@ -11,7 +11,7 @@ from typing import Any
 
 from routilux.errors import BadValueError
 from routilux.job import JobState
-from routilux.policies.arrivals import Arrivals, Deliveries
+from routilux.policies.arrivals import Arrivals, Deliveries, Drops
 from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_numbered
 from routilux.policies.event_time import DATETIME, KIND, TimeOf, check_time_of, item_time, to_moment
 from routilux.policies.ground import END, SECOND, LeafPolicy, ask_again, duration, one_of, to_ns, wake_in
@@ -82,6 +82,7 @@ class _Windows:
         self._open: dict[int, dict[str, list[int]]] = state["open"]
         self._order: list[int] = state["order"]  # the numbers of open windows, ascending
         self._newest: dict[str, list[int]] = state["newest"]  # by slot: its latest own time, its last arrival
+        self._drops = Drops()
         self._arrivals = Arrivals(slots, state["marks"])
         delivered = deliveries.done()
         if delivered is not None:
@@ -102,6 +103,12 @@ class _Windows:
 
     def next_over(self) -> int | None:
         """Go on looking at arrivals until a window is over."""
+        try:
+            return self._look()
+        finally:
+            self._drops.carry_out(self._slots)
+
+    def _look(self) -> int | None:
         while True:
             item = self._arrivals.peek()
             self._let_time_pass(self._now if item is None else item[2] + self._to_epoch)
@@ -136,7 +143,7 @@ class _Windows:
         numbers = range((max(at, state["watermark"]) - self._size) // self._every + 1, last + 1)
         if not numbers and seq >= state["back"].get(name, 0):
             if self._policy.on_late == "drop":
-                self._slots[name].drop([seq], "late")
+                self._drops.add(name, seq, "late")
                 return
             state["late"] = last
         for number in numbers or [last]:

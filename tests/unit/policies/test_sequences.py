@@ -66,6 +66,31 @@ def test_the_message_tells_steps_and_key() -> None:
     sim.shutdown(wait=False)
 
 
+def test_a_backlog_of_unwanted_items_is_dropped_at_once() -> None:
+    sim = SimRuntime()
+    target = Routine("t").add_slot("items", max_queue_length=None).set_logic(lambda items: None)
+    target.set_activation_policy(sequence_policy(LOWER_UPPER))
+    job = sim.exec(Flow("f").add_routine(target, "t"), inputs={"t": {"items": list("123" * 100)}})
+    assert sim.wait_for_job(job.job_id)
+    assert job.drops == {("t", "items"): {"no step": 300}}
+    assert sum(record.event_name == "dropped" for record in job.execution_history) == 1
+    sim.shutdown(wait=False)
+
+
+def test_an_item_that_a_step_cannot_read_is_looked_at_again() -> None:
+    job = JobState("f", clock=ManualClock())
+    job.current_routine_id = "t"
+    slots = {"in": Slot("in")}
+    readable: list[str] = []
+    policy = sequence_policy([lambda item: readable.index(item) == 0, lambda item: readable.index(item) == 1])
+    slots["in"].enqueue("a")
+    with pytest.raises(ValueError, match="not in list"):
+        policy(slots, job)
+    readable += "ab"
+    slots["in"].enqueue("b")
+    assert policy(slots, job).data_slice == {"in": ["a", "b"]}
+
+
 def test_keys_are_fields_or_functions() -> None:
     sim = SimRuntime()
     seen: list[Any] = []
