@@ -3,7 +3,7 @@
 Design: §4.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from routilux import rings
@@ -183,12 +183,16 @@ def take_new(slot: Slot, count: int) -> list[Any]:
     return [item[0] for item in queue.take(count)]
 
 
-def take_numbered(slot: Slot, seqs: list[int]) -> list[Any]:
-    """Take waiting items by number, wherever they stand; numbers that do not wait are passed over."""
+def take_seqs(slot: Slot, seqs: Sequence[int]) -> list[Any]:
+    """Take waiting items by number, in rising order, wherever they stand."""
     queue = slot.queue
     if queue.taken is None:
         return [point.data for point in slot.consume_points(seqs)]
     with queue.lock:
+        if len(seqs) == 1:
+            first = queue.peek_first()
+            if first is not None and first[0] == seqs[0]:
+                return [queue.take_one()]
         return [item[0] for item in queue.take_seqs(seqs)]
 
 

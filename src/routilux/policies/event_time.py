@@ -10,6 +10,7 @@ from typing import Any
 
 from routilux.clock import to_datetime, to_epoch_ns
 from routilux.errors import BadTypeError, BadValueError
+from routilux.job import JobState
 from routilux.policies.ground import SECOND, Item, function
 
 Moment = float | datetime
@@ -32,7 +33,7 @@ def check_time_of(value: object) -> None:
 def item_time(item: Item, time_of: TimeOf | None, memory: dict[str, Any]) -> int:
     """Give the time of an item in nanoseconds: its own, or (in ticks of the job's clock) that of its arrival.
 
-    The memory remembers which kind of time the items of this policy tell.
+    Ticks of one run mean nothing in the next: for a memory, use `arrival_ns`. The memory remembers which kind of time the items of this policy tell.
 
     Raises:
         TypeError: ``time_of`` gave no time, a naive datetime, or another kind than before.
@@ -41,10 +42,17 @@ def item_time(item: Item, time_of: TimeOf | None, memory: dict[str, Any]) -> int
     if time_of is None:
         return int(item[2])
     moment = time_of(item[0])
+    if type(moment) is int and memory.get(KIND) == NUMBER:  # most often
+        return moment * SECOND
     kind = DATETIME if isinstance(moment, datetime) else NUMBER
     if memory.setdefault(KIND, kind) != kind:
         raise BadTypeError(f"time_of gave {memory[KIND]} before and {moment!r} now: one kind per policy")
     return to_ticks(moment)
+
+
+def arrival_ns(item: Item, job_state: JobState) -> int:
+    """Give when an item arrived, in nanoseconds since 1970 as `now_ns` counts them: the same over a resume."""
+    return job_state._clock.epoch_ns(int(item[2])) + job_state._time_shift
 
 
 def to_ticks(moment: object) -> int:

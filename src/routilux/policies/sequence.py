@@ -9,7 +9,7 @@ from typing import Any
 
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
-from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_numbered
+from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_seqs
 from routilux.policies.ground import LeafPolicy, duration, function, one_of, whole
 from routilux.policies.matching import Point, Search, Step
 
@@ -82,7 +82,7 @@ def _taken(slots: Slots, points: list[Point]) -> DataSlice:
             wanted[name].append(seq)
         else:
             wanted[name] = [seq]
-    return {name: take_numbered(slots[name], seqs) for name, seqs in wanted.items()}
+    return {name: take_seqs(slots[name], seqs) for name, seqs in wanted.items()}
 
 
 def _steps_of(given: Any) -> tuple[Step, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 from routilux.errors import BadValueError
 from routilux.job import JobState
 from routilux.policies.arrivals import Arrivals, Deliveries, Drops
-from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_numbered
+from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_seqs
 from routilux.policies.event_time import DATETIME, KIND, TimeOf, check_time_of, item_time, to_moment
 from routilux.policies.ground import END, SECOND, LeafPolicy, ask_again, duration, one_of, to_ns, wake_in
 from routilux.policies.timing import seconds
@@ -191,12 +191,12 @@ class _Windows:
             slot = self._slots[name]
             needed = set(later[name]) if later is not None and name in later else None
             if not needed:
-                data[name] = take_numbered(slot, seqs)
+                data[name] = take_seqs(slot, seqs)
                 has_taken = has_taken or bool(data[name])
                 continue
             look = slot.queue.waiting_item
             data[name] = [item[0] for seq in seqs if (item := look(seq)) is not None]
-            has_taken = bool(take_numbered(slot, [seq for seq in seqs if seq not in needed])) or has_taken
+            has_taken = bool(take_seqs(slot, [seq for seq in seqs if seq not in needed])) or has_taken
         self._deliveries.note(number)
         if not has_taken:
             ask_again(self._job_state)
