@@ -34,15 +34,7 @@ from routilux.policies import (
 )
 from routilux.testing import ManualClock, SimRuntime, check_picture
 
-FUNCTIONS = {
-    "isupper": str.isupper,
-    "int": int,
-    "bool": bool,
-    "lower": str.lower,
-    "ord": ord,
-    "isdigit": str.isdigit,
-    "isalpha": str.isalpha,
-}
+FUNCTIONS = {"isupper": str.isupper, "int": int, "bool": bool, "lower": str.lower}
 PLAIN = [
     absence_policy(3),
     all_slots_ready_policy(),
@@ -89,6 +81,7 @@ COMPOSED = [
     batch_size_policy(2).by_key("customer"),
 ]
 ALL = PLAIN + COMPOSED
+FUNCTIONS |= {"ord": ord, "isdigit": str.isdigit, "isalpha": str.isalpha}
 
 
 @pytest.mark.parametrize("policy", ALL, ids=repr)
