@@ -265,9 +265,9 @@ def window_policy(
     aware datetime. Then an input's time has come as far as the newest item that it sent, less ``lateness_seconds``; a
     window is over when the time of every input that is neither closed nor silent for ``idle_seconds`` (default: never
     silent) has come to its end. Where all are silent, the fastest counts. An item all of whose windows are over is late:
-    on_late="drop" drops it as "late", "deliver" activates with it alone. What is late depends on the order of arrival
-    only, never on when the policy is asked. The message tells ``start`` and ``end``, in the kind of time of the items,
-    and ``reason``: "window", "late" or "end".
+    on_late="drop" drops it as "late", "deliver" activates with it alone, in the last of them. What is late depends on
+    the order of arrival only, never on when the policy is asked. The message tells ``start`` and ``end``, in the kind of
+    time of the items, and ``reason``: "window", "late" or "end".
 
     window_policy(4)
     activates   when a window is over, once for each that holds an item; never empty
