@@ -101,9 +101,12 @@ class ItemStore:
 
     def take_seqs(self, seqs: Iterable[int]) -> list[Item]:
         """Take waiting items by number, wherever they stand; numbers that do not wait are passed over."""
+        wanted = sorted(set(seqs))
+        if wanted and not self.held and wanted[0] == self._base + self.cursor and wanted[-1] < wanted[0] + len(wanted):
+            return self.take(len(wanted))  # the oldest ones: nothing is taken out of the middle
         held = self.hold_all()
         lent = self.lent or ()
-        wanted = [seq for seq in sorted(set(seqs)) if seq in held and seq not in lent]
+        wanted = [seq for seq in wanted if seq in held and seq not in lent]
         return self._lend((seq, held[seq]) for seq in wanted)
 
     def _lend(self, pairs: Iterable[tuple[int, Item]]) -> list[Item]:
@@ -192,6 +195,20 @@ class ItemStore:
             if number not in (self.lent or ()):
                 older.append((number, self.held[number]))
         return older[::-1] + found
+
+    def next_waiting(self, seq: int) -> tuple[int, Item] | None:
+        """Look at the oldest waiting item numbered ``seq`` or later; costs what is passed over."""
+        if not self.held:
+            index = max(seq - self._base, self.cursor)
+            return (self._base + index, self.items[index]) if index < len(self.items) else None
+        first = self.peek_first()
+        if first is None or first[0] >= seq:
+            return first
+        for number in range(seq, self._base + len(self.items)):
+            item = self.waiting_item(number)
+            if item is not None:
+                return number, item
+        return None
 
     def waiting_item(self, seq: int) -> Item | None:
         """Look at one waiting item by its number."""

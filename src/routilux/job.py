@@ -19,7 +19,7 @@ from routilux.errors import BadValueError, NoActivationError, RoutineNotFoundErr
 from routilux.explanation import Explanation
 from routilux.history import DeadLetter, ErrorRecord, ExecutionStatus, Leftovers
 from routilux.job_data import JobData, activation_id_of
-from routilux.record import Groups, ParkedItem
+from routilux.record import Groups, ParkedItem, RoutineRecord
 from routilux.slot import Slot
 from routilux.snapshot import picture_of, restore
 
@@ -186,10 +186,19 @@ class JobState(JobData):
         Raises:
             NoActivationError: no routine is current.
         """
-        record = self._record(self._current("memory"))
-        if record.memory is None:
-            record.memory = {}
-        return record.memory
+        record = self._asking("memory")
+        memory = record.memory
+        if memory is None:
+            memory = record.memory = {}
+        return memory
+
+    def _asking(self, call: str) -> RoutineRecord:
+        """Give the record of the routine whose policy asks."""
+        frame = current.get()
+        if frame is not None and frame.job_state is self:
+            record: RoutineRecord = frame.cell.record
+            return record
+        return self._record(self._current(call))
 
     def groups(self) -> Groups:
         """Give what the routine that asks gathers: a group for each activation of its fan-out.
@@ -197,7 +206,7 @@ class JobState(JobData):
         Raises:
             NoActivationError: no routine is current.
         """
-        return self._record(self._current("groups")).groups or Groups()
+        return self._asking("groups").groups or Groups()
 
     def _current(self, call: str) -> str:
         routine_id = self.current_routine_id
@@ -226,8 +235,7 @@ class JobState(JobData):
         """
         if not 0 <= seconds < 1e11:
             raise BadValueError(f"wake_after takes seconds from 0 up, not {seconds!r}")
-        record = self._record(self._current("wake_after"))
-        record.wake = (self._clock.ticks() + int(seconds * 1e9), keep_alive)
+        self._asking("wake_after").wake = (self._clock.ticks() + int(seconds * 1e9), keep_alive)
 
     # --- questions to the run -------------------------------------------------------------------------------
 

@@ -83,6 +83,7 @@ class RoutineRecord:
         "skipped",
         "slots",
         "state",
+        "undone",
         "unrouted",
         "wake",
     )
@@ -95,6 +96,7 @@ class RoutineRecord:
         self.groups: Groups | None = None  # of a routine that gathers
         self.wake: tuple[int, bool] | None = None  # ticks when due; whether it keeps the job alive at all costs
         self.activation_count = 0
+        self.undone = 0  # the number of the last activation whose items went back; 0: none yet
         self.ended = False
         self.skipped = False
         self.pending: Sequence[StoredActivation] = ()

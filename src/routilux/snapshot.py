@@ -157,6 +157,7 @@ class _Writer:
             "groups": None if record.groups is None else [_group_out(n, g) for n, g in record.groups.open.items()],
             "wake": None if wake is None else [self.deadline(wake[0]), wake[1]],
             "activations": record.activation_count,
+            "undone": record.undone,
             "ended": record.ended,
             "skipped": record.skipped,
             "unrouted": record.unrouted,
@@ -285,6 +286,7 @@ class _Reader:
             assert deadline is not None
             record.wake = (deadline, plain["wake"][1])
         record.activation_count = plain["activations"]
+        record.undone = plain["undone"]
         record.ended = plain["ended"]
         record.skipped = plain["skipped"]
         record.unrouted = plain["unrouted"]

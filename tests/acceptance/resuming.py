@@ -18,6 +18,7 @@ from routilux import (
     batch_size_policy,
     time_interval_policy,
 )
+from routilux.policies import sequence_policy, throttle_policy, window_policy
 from routilux.testing import ManualClock, SimRuntime
 
 
@@ -323,6 +324,47 @@ def two_consumers_of_one_source() -> Scenario:
     return Scenario(build, sees(*sorted([*range(8), *range(8)]), in_order=False))
 
 
+def hopping_windows() -> Scenario:
+    def logic(items: list[int], job_state: JobState) -> None:
+        note([tuple(items)], job_state)
+
+    def build() -> Flow:
+        windows = Routine("windows").add_slot("items", max_queue_length=5).set_logic(logic)
+        return wired(source(7), windows.set_activation_policy(window_policy(4, 2, time_of=int)))
+
+    return Scenario(build, sees((0, 1), (0, 1, 2, 3), (2, 3, 4, 5), (4, 5, 6), (6,)))
+
+
+def windows_by_arrival() -> Scenario:
+    def logic(routine: Routine, job_state: JobState) -> Iterator[None]:
+        for number in range(job_state.boundary, 6):
+            routine.emit("out", number)
+            yield
+
+    def build() -> Flow:
+        slow = passing_on("slow", 3).set_activation_policy(throttle_policy(1, per_seconds=3))
+        return wired(Routine("source").set_logic(logic), slow, sink(5, window_policy(5)))
+
+    return Scenario(build, sees(*range(6)))
+
+
+def sequence_of_two() -> Scenario:
+    def is_low(item: int) -> bool:
+        return item % 4 < 2
+
+    def is_high(item: int) -> bool:
+        return item % 4 > 1
+
+    def logic(items: list[int], job_state: JobState) -> None:
+        note([tuple(items)], job_state)
+
+    def build() -> Flow:
+        pairs = Routine("pairs").add_slot("items", max_queue_length=4).set_logic(logic)
+        return wired(source(8), pairs.set_activation_policy(sequence_policy([is_low, is_high], within_seconds=60)))
+
+    return Scenario(build, sees((0, 2), (1, 3), (4, 6), (5, 7)))
+
+
 SCENARIOS: dict[str, Scenario] = {
     "chain of tiny slots": chain_of_tiny_slots(),
     "atomic chain": atomic_chain(),
@@ -342,6 +384,9 @@ SCENARIOS: dict[str, Scenario] = {
     "overlapping, unordered": overlapping(False),
     "overlapping, plain": overlapping_plain(),
     "parked inputs": parked_inputs(),
+    "hopping windows": hopping_windows(),
+    "windows by arrival": windows_by_arrival(),
+    "sequence of two": sequence_of_two(),
     "two consumers": two_consumers_of_one_source(),
 }
 

@@ -22,8 +22,10 @@ from routilux.policies.latest import (
     with_latest_policy,
 )
 from routilux.policies.pacing import debounce_policy, session_policy, throttle_policy
+from routilux.policies.sequence import sequence_policy
 from routilux.policies.synchronizing import sync_time_policy
 from routilux.policies.timing import time_interval_policy
+from routilux.policies.windows import window_policy
 
 __all__ = [
     "Decision",
@@ -49,6 +51,7 @@ __all__ = [
     "quorum_policy",
     "rates_policy",
     "schedule_policy",
+    "sequence_policy",
     "session_policy",
     "sliding_policy",
     "sync_time_policy",
@@ -56,5 +59,6 @@ __all__ = [
     "time_interval_policy",
     "until_policy",
     "weight_policy",
+    "window_policy",
     "with_latest_policy",
 ]

@@ -21,11 +21,13 @@ from routilux.policies.ground import (
     age_of,
     all_closed,
     ask_again,
+    drop_new,
     duration,
     newest_at,
     now_ns,
     oldest,
     one_of,
+    ticks_of,
     to_ns,
     waiting,
     wake_in,
@@ -127,10 +129,9 @@ class AbsencePolicy(LeafPolicy):
         first = oldest(slots)
         if first is not None:
             silence = max(0, now - age_of(slots, first.item) - last)
-            ticks = next(iter(slots.values())).queue.clock.ticks()
-            memory["last"] = last = now - max(0, ticks - newest_at(slots))
+            memory["last"] = last = now - max(0, ticks_of(slots) - newest_at(slots))
             for slot in slots.values():
-                slot.drop(slot.peek_points(), "seen")
+                drop_new(slot, "seen")
         told = memory.pop("told", False) if first is not None else memory.get("told", False)
         facts = (("silent seconds", silence / SECOND, self.within_seconds, silence >= within and not told),)
         if silence >= within and not told:

@@ -170,6 +170,8 @@ def shown(value: Any) -> str:
     """Show a parameter: functions by name."""
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{name!r}: {shown(part)}' for name, part in value.items())}}}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(shown, value))}{',' if len(value) == 1 else ''})"
     return getattr(value, "__name__", None) or repr(value) if callable(value) else repr(value)
 
 
@@ -197,6 +199,8 @@ def take_new(slot: Slot, count: int) -> list[Any]:
     queue = slot.queue
     if queue.taken is None:
         return slot.consume_new(count)
+    if count == 1 and queue.cursor < len(queue.items):
+        return [queue.take_one()]
     return [item[0] for item in queue.take(count)]
 
 

@@ -17,8 +17,10 @@ from routilux.policies.gathering import CountOrTimeoutPolicy, EachItemPolicy, Ra
 from routilux.policies.joining import JoinPolicy
 from routilux.policies.latest import CombineLatestPolicy, LatestPolicy, WithLatestPolicy
 from routilux.policies.pacing import DebouncePolicy, SessionPolicy, ThrottlePolicy
+from routilux.policies.sequence import SequencePolicy
 from routilux.policies.synchronizing import SyncTimePolicy
 from routilux.policies.timing import TimeIntervalPolicy
+from routilux.policies.windows import WindowPolicy
 
 BUILT_IN: tuple[Callable[..., Policy], ...] = (
     AbsencePolicy,
@@ -41,6 +43,7 @@ BUILT_IN: tuple[Callable[..., Policy], ...] = (
     QuorumPolicy,
     RatesPolicy,
     SchedulePolicy,
+    SequencePolicy,
     SessionPolicy,
     SlidingPolicy,
     SyncTimePolicy,
@@ -50,6 +53,7 @@ BUILT_IN: tuple[Callable[..., Policy], ...] = (
     Unless,
     UntilPolicy,
     WeightPolicy,
+    WindowPolicy,
     WithLatestPolicy,
     Within,
 )

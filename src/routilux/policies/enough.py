@@ -68,11 +68,11 @@ class WeightPolicy(LeafPolicy):
         memory = job_state.memory()
         scan = Scan(slots, memory)
         total = 0 if scan.is_fresh else memory.get("weight", 0)
-        while total < self.max_weight and (head := scan.peek()) is not None:
-            weight = self.weigh(head.item[0])
+        while total < self.max_weight and (item := scan.peek()) is not None:
+            weight = self.weigh(item[0])
             if total and total + weight > self.max_weight:
                 return self._fire(memory, scan, "weight", self._facts(total + weight))
-            scan.next()
+            scan.step()
             total += weight
         memory["weight"] = total
         facts = self._facts(total)
@@ -126,17 +126,17 @@ class UntilPolicy(LeafPolicy):
         memory = job_state.memory()
         scan = Scan(slots, memory)
         count = 0 if scan.is_fresh else memory.get("count", 0)
-        while (head := scan.peek()) is not None:
-            if self.is_last(head.item[0]):
+        while (item := scan.peek()) is not None:
+            if self.is_last(item[0]):
                 if self.include:
-                    scan.next()
+                    scan.step()
                     count += 1
                 else:
-                    slots[head.name].drop([head.seq], "delimiter")
+                    slots[scan.name].drop([scan.seq], "delimiter")
                 if count:
                     return self._fire(memory, scan, "delimiter", self._facts(count, True))
                 continue
-            scan.next()
+            scan.step()
             count += 1
             if count == self.max_items:
                 return self._fire(memory, scan, "max_items", self._facts(count, False))

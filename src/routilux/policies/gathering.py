@@ -15,6 +15,7 @@ from routilux.policies.ground import (
     AT_END,
     END,
     SECOND,
+    Leaf,
     LeafPolicy,
     age_of,
     all_closed,
@@ -171,20 +172,37 @@ class SlidingPolicy(LeafPolicy):
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when every slot has what the window lacks; keeps the overlap in the memory."""
         memory = job_state.memory()
-        kept: dict[str, list[Any]] = self._kept(slots, memory)
-        needed = {name: self.size - len(kept.get(name, ())) for name in slots}
-        counts = {name: slot.queue.waiting for name, slot in slots.items()}
-        facts: Any = tuple((f"new({name})", counts[name], needed[name], counts[name] >= needed[name]) for name in slots)
-        if not all(leaf[3] for leaf in facts):
-            if not (self.at_end == "fire" and any(counts.values()) and all_closed(slots)):
-                return self.no(facts)
-            facts = (END,)
-        memory["next"] = {name: first[0] for name, slot in slots.items() if (first := slot.queue.peek_first())}
+        kept = self._kept(slots, memory)
+        size = self.size
+        needed: dict[str, int] = {}
+        is_full = True
+        for name, slot in slots.items():
+            needed[name] = lacks = size - len(kept[name]) if name in kept else size
+            if slot.queue.waiting < lacks:
+                is_full = False
+        if not is_full and not (self.at_end == "fire" and waiting(slots) and all_closed(slots)):
+            return self.no(tuple(_leaf(name, slots[name].queue.waiting, lacks) for name, lacks in needed.items()))
+        data = self._take(slots, memory, kept, needed)
+        facts = (("new(every slot)", size, size, True),) if is_full else (END,)
+        return self.yes(data, {"reason": "window", "size": size}, facts)
+
+    def _take(
+        self, slots: Slots, memory: dict[str, Any], kept: dict[str, list[Any]], needed: dict[str, int]
+    ) -> dict[str, list[Any]]:
+        """Take what the window lacks, and keep the overlap."""
         memory["was"] = kept
-        data = {name: [*kept.get(name, ()), *take_new(slot, needed[name])] for name, slot in slots.items()}
+        memory["next"] = firsts = {}
+        memory["kept"] = keeps = {}
+        data = {}
         overlap = self.size - self.step
-        memory["kept"] = {name: items[-overlap:] if overlap else [] for name, items in data.items()}
-        return self.yes(data, {"reason": "window", "size": self.size}, facts)
+        for name, slot in slots.items():
+            first = slot.queue.peek_first()
+            if first is not None:
+                firsts[name] = first[0]
+            items = take_new(slot, needed[name])
+            data[name] = items = [*kept[name], *items] if name in kept else items
+            keeps[name] = items[-overlap:] if overlap else []
+        return data
 
     def _kept(self, slots: Slots, memory: dict[str, Any]) -> dict[str, list[Any]]:
         """Give the overlap; the one before, where the last activation was undone."""
@@ -192,8 +210,13 @@ class SlidingPolicy(LeafPolicy):
         for name, seq in taken.items():
             first = slots[name].queue.peek_first() if name in slots else None
             if first is not None and first[0] <= seq:
-                return dict(memory["was"])
-        return dict(memory.get("kept") or {})
+                was: dict[str, list[Any]] = memory["was"]
+                return was
+        return memory.get("kept") or {}
+
+
+def _leaf(name: str, count: int, needed: int) -> Leaf:
+    return f"new({name})", count, needed, count >= needed
 
 
 def each_item_policy() -> Policy:

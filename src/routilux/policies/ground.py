@@ -3,7 +3,7 @@
 Design: §4.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import MISSING, Field
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
 from routilux.job import JobState
 from routilux.policies.core import DataSlice, Policy, Slots, policy_name, shown, take_new
+from routilux.slot import Slot
 
 Item = tuple[Any, ...]
 AT_END = ("hold", "fire")
@@ -123,6 +124,11 @@ def wake_in(job_state: JobState, nanoseconds: int, keep_alive: bool = False) -> 
     job_state.wake_after((max(1, nanoseconds) + 0.5) / SECOND, keep_alive=keep_alive)
 
 
+def stop_waiting(job_state: JobState) -> None:
+    """Give up the timer that was asked for before."""
+    job_state._record(job_state._current("stop_waiting")).wake = None
+
+
 def ask_again(job_state: JobState) -> None:
     """Have the policy asked again after the activation that it grants now, though it takes nothing."""
     of_part = getattr(job_state, "ask_part_again", None)
@@ -134,10 +140,17 @@ def ask_again(job_state: JobState) -> None:
         frame.cell.nudge()
 
 
+def ticks_of(slots: Slots) -> int:
+    """Read the clock of the slots, in ticks: the time by which items are stamped."""
+    for slot in slots.values():
+        return slot.queue.clock.ticks()
+    raise AssertionError("a policy that looks at items has slots")
+
+
 def age_of(slots: Slots, item: Item) -> int:
     """Tell how long ago an item was enqueued, in nanoseconds."""
-    queue = next(iter(slots.values())).queue
-    return max(0, queue.clock.ticks() - int(item[2]))
+    age: int = ticks_of(slots) - item[2]
+    return max(0, age)
 
 
 # --- items ------------------------------------------------------------------------------------------------------
@@ -150,30 +163,30 @@ def all_closed(slots: Slots) -> bool:
 
 def waiting(slots: Slots) -> int:
     """Count what waits in all slots."""
-    return sum(slot.queue.waiting for slot in slots.values())
+    count = 0
+    for slot in slots.values():
+        count += slot.queue.waiting
+    return count
 
 
 class Head(NamedTuple):
-    """A waiting item in order of arrival: ties go in slot order."""
+    """The waiting item that arrived first: when, its slot, its number, itself."""
 
     at: int
-    place: int
     name: str
     seq: int
     item: Item
 
 
-def heads(slots: Slots) -> Iterator[Head]:
-    """Give the oldest waiting item of each slot that has one."""
-    for place, (name, slot) in enumerate(slots.items()):
-        first = slot.queue.peek_first()
-        if first is not None:
-            yield Head(first[1][2], place, name, first[0], first[1])
-
-
 def oldest(slots: Slots) -> Head | None:
-    """Give the waiting item that arrived first."""
-    return min(heads(slots), default=None, key=_order)
+    """Give the waiting item that arrived first; ties go in slot order."""
+    name = ""
+    found: tuple[int, Item] | None = None
+    for slot_name, slot in slots.items():
+        first = slot.queue.peek_first()
+        if first is not None and (found is None or first[1][2] < found[1][2]):
+            name, found = slot_name, first
+    return None if found is None else Head(found[1][2], name, *found)
 
 
 def newest_at(slots: Slots) -> int:
@@ -183,60 +196,72 @@ def newest_at(slots: Slots) -> int:
     return newest
 
 
-def _order(head: Head) -> tuple[int, int]:
-    return head.at, head.place
-
-
 def take_oldest(slots: Slots, count: int) -> DataSlice:
     """Take so many items, over all slots in order of arrival."""
     if len(slots) == 1:
         return {name: take_new(slot, count) for name, slot in slots.items()}
     scan = Scan(slots, {})
     for _ in range(count):
-        if scan.next() is None:
+        if scan.peek() is None:
             break
+        scan.step()
     return scan.take()
+
+
+def drop_new(slot: Slot, reason: str, count: int | None = None) -> None:
+    """Drop what waits, all or the oldest so many."""
+    queue = slot.queue
+    with queue.lock:
+        seqs = [seq for seq, _ in queue.peek(0, count)]
+    if seqs:
+        slot.drop(seqs, reason)
 
 
 class Scan:
     """Goes over waiting items once, in order of arrival, and remembers in the memory how far it came.
 
-    Where what it saw was put back, dropped or taken, it begins again; ``is_fresh`` says so.
+    Where what it saw was put back, dropped or taken, it begins again; ``is_fresh`` says so. ``name`` and ``seq`` tell
+    which item `peek` gave.
     """
+
+    __slots__ = ("_marks", "_memory", "_slots", "is_fresh", "name", "seq")
 
     def __init__(self, slots: Slots, memory: dict[str, Any]) -> None:
         self._slots = slots
         self._memory = memory
-        marks: dict[str, list[int]] = memory.get("scan") or {}
-        firsts = {name: first[0] for name, slot in slots.items() if (first := slot.queue.peek_first())}
-        stands = all(firsts.get(name) == mark[0] for name, mark in marks.items())
-        self.is_fresh = not marks or not stands
-        self._marks: dict[str, list[int]] = {} if self.is_fresh else {name: list(mark) for name, mark in marks.items()}
+        self.name = ""
+        self.seq = 0
+        marks: dict[str, list[int]] | None = memory.get("scan")  # by slot: the first seen, the next to see, how many
+        self.is_fresh = not marks
+        if marks:
+            for name, mark in marks.items():
+                first = slots[name].queue.peek_first()
+                if first is None or first[0] != mark[0]:
+                    self.is_fresh = True
+        self._marks = {} if self.is_fresh or not marks else {name: list(mark) for name, mark in marks.items()}
         memory["scan"] = self._marks
-        self._firsts = firsts
 
-    def peek(self) -> Head | None:
+    def peek(self) -> Item | None:
         """Give the next item that was not seen; it stays unseen."""
-        found: Head | None = None
-        for place, (name, slot) in enumerate(self._slots.items()):
-            queue = slot.queue
-            mark = self._marks.get(name)
-            seq = self._firsts.get(name, queue.next_seq) if mark is None else mark[1]
-            item = None
-            while seq < queue.next_seq and (item := queue.waiting_item(seq)) is None:
-                seq += 1
-            if item is not None and (found is None or item[2] < found.at):
-                found = Head(item[2], place, name, seq, item)
+        marks = self._marks
+        found: Item | None = None
+        for name, slot in self._slots.items():
+            mark = marks.get(name)
+            pair = slot.queue.next_waiting(0 if mark is None else mark[1])
+            if pair is not None and (found is None or pair[1][2] < found[2]):
+                self.name = name
+                self.seq, found = pair
         return found
 
-    def next(self) -> Head | None:
-        """Give the next item and remember that it was seen."""
-        head = self.peek()
-        if head is not None:
-            mark = self._marks.setdefault(head.name, [head.seq, head.seq, 0])
-            mark[1] = head.seq + 1
+    def step(self) -> None:
+        """Remember that it was seen."""
+        seq = self.seq
+        mark = self._marks.get(self.name)
+        if mark is None:
+            self._marks[self.name] = [seq, seq + 1, 1]
+        else:
+            mark[1] = seq + 1
             mark[2] += 1
-        return head
 
     def take(self) -> DataSlice:
         """Take all that was seen, and begin anew behind it."""

@@ -14,6 +14,8 @@ from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_new
 from routilux.policies.ground import (
     LeafPolicy,
     Scan,
+    drop_new,
+    oldest,
     waiting,
 )
 from routilux.slot import Slot
@@ -48,7 +50,7 @@ def _newest(slot: Slot) -> list[Any]:
 def _keep_newest(slot: Slot) -> None:
     older = slot.queue.waiting - 1
     if older > 0:
-        slot.drop(slot.peek_points(0, older), SUPERSEDED)
+        drop_new(slot, SUPERSEDED, older)
 
 
 class _LatestMemory:
@@ -56,25 +58,23 @@ class _LatestMemory:
 
     def __init__(self, slots: Slots, memory: dict[str, Any]) -> None:
         self._memory = memory
-        self.values: DataSlice = dict(memory.get("latest") or {})
+        self.values: DataSlice = memory.get("latest") or {}
         taken: dict[str, int] = memory.get("taken") or {}
         for name, seq in taken.items():
             first = slots[name].queue.peek_first() if name in slots else None
             if first is not None and first[0] <= seq:
-                self.values = dict(memory["was"])
+                self.values = memory["was"]
                 return
 
-    def take(self, slots: Slots, names: Iterable[str]) -> None:
-        """Take the oldest item of these slots as their latest value."""
-        self._memory["was"] = dict(self.values)
-        taken = {}
-        for name in names:
-            first = slots[name].queue.peek_first()
-            assert first is not None
-            taken[name] = first[0]
-            self.values[name] = take_new(slots[name], 1)
-        self._memory["taken"] = taken
-        self._memory["latest"] = dict(self.values)
+    def take(self, slots: Slots, oldest_of: dict[str, int]) -> None:
+        """Take the oldest item of these slots, whose number is given, as their latest value."""
+        memory = self._memory
+        memory["was"] = self.values
+        self.values = values = self.values.copy()
+        memory["taken"] = oldest_of
+        for name in oldest_of:
+            values[name] = take_new(slots[name], 1)
+        memory["latest"] = values
 
 
 @dataclass(frozen=True, repr=False)
@@ -100,28 +100,43 @@ class CombineLatestPolicy(LeafPolicy):
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes at each arrival, once every slot was seen; goes over arrivals in their order."""
         memory = _LatestMemory(slots, job_state.memory())
-        was_ready = all(name in memory.values for name in slots)
+        values = memory.values
+        if len(values) == len(slots):
+            first = oldest(slots)
+            if first is not None and (self.emit_on is None or first.name in self.emit_on):
+                return self._fire(slots, memory, {first.name: first.seq})
+        pending = self._go_over(slots, [name for name in slots if name not in values])
+        if pending is not None:
+            return self._fire(slots, memory, pending)
+        facts = tuple((f"seen({name})", int(seen), 1, seen) for name, seen in _seen(slots, values))
+        return self.no((*facts, ("an arrival that emits", "not yet", None, False)))
+
+    def _go_over(self, slots: Slots, missing: list[str]) -> dict[str, int] | None:
+        """Drop what is superseded up to the first arrival that emits; give the latest by then, None without one."""
         pending: dict[str, int] = {}
         stale: dict[str, list[int]] = {}
         scan = Scan(slots, {})
         fires = False
-        while not fires and (head := scan.next()) is not None:
-            if head.name in pending:
-                stale.setdefault(head.name, []).append(pending[head.name])
-            pending[head.name] = head.seq
-            emits = not was_ready or self.emit_on is None or head.name in self.emit_on
-            fires = emits and all(name in pending or name in memory.values for name in slots)
+        while not fires and scan.peek() is not None:
+            scan.step()
+            if scan.name in pending:
+                stale.setdefault(scan.name, []).append(pending[scan.name])
+            pending[scan.name] = scan.seq
+            emits = bool(missing) or self.emit_on is None or scan.name in self.emit_on
+            fires = emits and all(name in pending for name in missing)
         for name, seqs in stale.items():
             slots[name].drop(seqs, SUPERSEDED)
-        facts: Any = tuple(
-            (f"seen({name})", int(seen), 1, seen)
-            for name, seen in ((name, name in pending or name in memory.values) for name in slots)
-        )
-        facts = (*facts, ("an arrival that emits", "yes" if fires else "not yet", None, fires))
-        if not fires:
-            return self.no(facts)
+        return pending if fires else None
+
+    def _fire(self, slots: Slots, memory: _LatestMemory, pending: dict[str, int]) -> Answer:
         memory.take(slots, pending)
-        return self.yes(dict(memory.values), {"reason": "combine_latest", "new": list(pending)}, facts)
+        data = {name: items[:] for name, items in memory.values.items()}
+        facts = (("seen(every slot)", 1, 1, True), ("an arrival that emits", "yes", None, True))
+        return self.yes(data, {"reason": "combine_latest", "new": list(pending)}, facts)
+
+
+def _seen(slots: Slots, values: DataSlice) -> list[tuple[str, bool]]:
+    return [(name, name in values or slot.queue.waiting > 0) for name, slot in slots.items()]
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,38 +167,41 @@ class WithLatestPolicy(LeafPolicy):
             for name in others:
                 self._tidy(slots, name)
             return self.no(((f"count({self.primary})", 0, 1, False),))
-        pending = []
+        pending = {}
         facts: list[Any] = [(f"count({self.primary})", 1, 1, True)]
         for name in others:
-            has_new = self._reach(slots[name], first[1][2], name in memory.values)
-            if has_new:
-                pending.append(name)
-            seen = has_new or name in memory.values
+            new = self._reach(slots[name], first[1][2], name in memory.values)
+            if new is not None:
+                pending[name] = new
+            seen = new is not None or name in memory.values
             facts.append((f"seen({name})", int(seen), 1, seen))
         if not all(leaf[3] for leaf in facts):
             return self.no(tuple(facts))
         memory.take(slots, pending)
-        values = {name: memory.values[name] for name in others}
+        values = {name: memory.values[name][:] for name in others}
         data = {**values, self.primary: take_new(slots[self.primary], 1)}
         return self.yes(data, {"reason": "with_latest"}, tuple(facts))
 
     def _tidy(self, slots: Slots, name: str) -> None:
         """Keep only the newest while no primary item waits; none when none can come."""
         if slots[self.primary].queue.is_closed:
-            slots[name].drop(slots[name].peek_points(), "no primary item can come")
+            drop_new(slots[name], "no primary item can come")
         else:
             _keep_newest(slots[name])
 
-    def _reach(self, slot: Slot, at: int, has_value: bool) -> bool:
-        """Drop what is older than the latest at that time; tell whether a new latest heads the slot."""
+    def _reach(self, slot: Slot, at: int, has_value: bool) -> int | None:
+        """Drop what is older than the latest at that time; give the number of a new latest, which heads the slot."""
         scan = Scan({slot.name: slot}, {})
         seen: list[int] = []
-        while (head := scan.peek()) is not None and head.at <= at:
-            seen.append(head.seq)
-            scan.next()
+        while (item := scan.peek()) is not None and item[2] <= at:
+            seen.append(scan.seq)
+            scan.step()
         if len(seen) > 1:
             slot.drop(seen[:-1], SUPERSEDED)
-        return bool(seen) or (not has_value and slot.queue.waiting > 0)
+        if seen:
+            return seen[-1]
+        first = None if has_value else slot.queue.peek_first()
+        return None if first is None else first[0]
 
 
 def latest_policy() -> Policy:

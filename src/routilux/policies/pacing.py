@@ -17,11 +17,13 @@ from routilux.policies.ground import (
     Scan,
     age_of,
     all_closed,
+    drop_new,
     duration,
     newest_at,
     now_ns,
     oldest,
     one_of,
+    ticks_of,
     to_ns,
     waiting,
     wake_in,
@@ -64,9 +66,7 @@ class DebouncePolicy(LeafPolicy):
         first = oldest(slots)
         if first is None:
             return self.no(NOTHING_NEW)
-        now = now_ns(job_state)
-        ticks = next(iter(slots.values())).queue.clock.ticks()
-        quiet = max(0, ticks - newest_at(slots))
+        quiet = max(0, ticks_of(slots) - newest_at(slots))
         age = age_of(slots, first.item)
         left = to_ns(self.quiet_seconds) - quiet
         facts: Any = (("quiet seconds", quiet / SECOND, self.quiet_seconds, left <= 0),)
@@ -74,23 +74,23 @@ class DebouncePolicy(LeafPolicy):
             wait_left = to_ns(self.max_wait_seconds) - age
             facts = (*facts, ("age(oldest)", age / SECOND, self.max_wait_seconds, wait_left <= 0))
             left = min(left, wait_left)
-        if self.edge == "leading" and self._leads(job_state, now - age):
+        if self.edge == "leading" and self._leads(job_state, age):
             facts = (*facts, ("first after quiet", True, None, True))
-            return self._fire(slots, job_state, now - quiet, "leading", facts)
+            return self._fire(slots, job_state, quiet, "leading", facts)
         if left <= 0:
-            return self._fire(slots, job_state, now - quiet, "quiet" if facts[0][3] else "max_wait", facts)
+            return self._fire(slots, job_state, quiet, "quiet" if facts[0][3] else "max_wait", facts)
         if all_closed(slots):
-            return self._fire(slots, job_state, now - quiet, "end", (*facts, END))
+            return self._fire(slots, job_state, quiet, "end", (*facts, END))
         wake_in(job_state, left)
         return self.no(facts)
 
-    def _leads(self, job_state: JobState, first_at: int) -> bool:
+    def _leads(self, job_state: JobState, age: int) -> bool:
         last = job_state.memory().get("last")
-        return last is None or first_at - last >= to_ns(self.quiet_seconds)
+        return last is None or now_ns(job_state) - age - last >= to_ns(self.quiet_seconds)
 
-    def _fire(self, slots: Slots, job_state: JobState, last_at: int, reason: str, facts: Any) -> Answer:
+    def _fire(self, slots: Slots, job_state: JobState, quiet: int, reason: str, facts: Any) -> Answer:
         if self.edge == "leading":
-            job_state.memory()["last"] = last_at
+            job_state.memory()["last"] = now_ns(job_state) - quiet
         return self.yes(new_data(slots), {"reason": reason}, facts)
 
 
@@ -136,7 +136,7 @@ class ThrottlePolicy(LeafPolicy):
             wake_in(job_state, left)
         else:
             for slot in slots.values():
-                slot.drop(slot.peek_points(), "throttled")
+                drop_new(slot, "throttled")
         return self.no(facts)
 
 
@@ -169,13 +169,14 @@ class SessionPolicy(LeafPolicy):
         first = oldest(slots)
         assert first is not None
         last: int = first.at if scan.is_fresh else max(first.at, first.at + memory.get("length", 0))
-        while (head := scan.peek()) is not None:
-            if head.at - last >= gap or (longest is not None and head.at - first.at >= longest):
-                return self._fire(memory, scan, "next session", self._facts(head.at - last, head.at - first.at))
-            scan.next()
-            last = head.at
+        while (item := scan.peek()) is not None:
+            at: int = item[2]
+            if at - last >= gap or (longest is not None and at - first.at >= longest):
+                return self._fire(memory, scan, "next session", self._facts(at - last, at - first.at))
+            scan.step()
+            last = at
         memory["length"] = last - first.at
-        ticks = next(iter(slots.values())).queue.clock.ticks()
+        ticks = ticks_of(slots)
         quiet, length = max(0, ticks - last), max(0, ticks - first.at)
         facts = self._facts(quiet, length)
         left = gap - quiet if longest is None else min(gap - quiet, longest - length)

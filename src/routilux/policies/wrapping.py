@@ -17,6 +17,7 @@ from routilux.policies.ground import (
     SECOND,
     age_of,
     all_closed,
+    drop_new,
     duration,
     oldest,
     one_of,
@@ -180,7 +181,7 @@ class Times(Policy):
             memory.update(count=count, last={})
         if count >= self.n:
             for slot in slots.values():
-                slot.drop(slot.peek_points(), "enough")
+                drop_new(slot, "enough")
             return self.no((count, None))
         draft = Draft(slots)
         asked = Asked(self.inner, 0, slots, job_state)

@@ -72,6 +72,7 @@ def answer(cell: Station, activation: Activation) -> None:
             _put_back(activation.taken)
             if cell.lineage is not None:
                 cell.lineage.undo(cell, activation)
+            cell.record.undone = activation.number
             _stop(cell, info)
 
 

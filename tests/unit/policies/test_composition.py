@@ -24,6 +24,7 @@ from routilux.policies import (
     quorum_policy,
     rates_policy,
     schedule_policy,
+    sequence_policy,
     session_policy,
     sliding_policy,
     sync_time_policy,
@@ -31,6 +32,7 @@ from routilux.policies import (
     time_interval_policy,
     until_policy,
     weight_policy,
+    window_policy,
     with_latest_policy,
 )
 from routilux.testing import ManualClock, SimRuntime, check_picture
@@ -62,6 +64,9 @@ PLAIN = [
     rates_policy({"x": 2, "y": 1}),
     schedule_policy(every_seconds=3),
     schedule_policy("0 6 * * *", misfire="all"),
+    sequence_policy(["x", "y"]),
+    sequence_policy({"digit": str.isdigit, "upper": str.isupper}, within_seconds=4, contiguity="strict"),
+    sequence_policy([str.isalpha, "y", str.isdigit], 3, str.lower, max_unfinished=2),
     session_policy(2),
     sliding_policy(3, 2),
     sync_time_policy(1),
@@ -71,6 +76,10 @@ PLAIN = [
     time_interval_policy(3),
     until_policy(str.isupper, max_items=3),
     weight_policy(5, int),
+    window_policy(4),
+    window_policy(5, every_seconds=2),
+    window_policy(10, time_of=ord, lateness_seconds=3, on_late="deliver", idle_seconds=4),
+    window_policy(20, 8, ord),
     with_latest_policy("x"),
 ]
 COMPOSED = [
@@ -85,6 +94,7 @@ COMPOSED = [
     batch_size_policy(2).by_key("customer"),
 ]
 ALL = PLAIN + COMPOSED
+FUNCTIONS |= {"ord": ord, "isdigit": str.isdigit, "isalpha": str.isalpha}
 
 
 @pytest.mark.parametrize("policy", ALL, ids=repr)
@@ -172,6 +182,11 @@ def test_composed_policies_can_be_called_by_hand() -> None:
         (batch_size_policy(2).by_key(str.isalpha), ["ab", "cd", "ef"]),
         (batch_size_policy(2) | debounce_policy(9), ["ab", "cd", "ef"]),
         (sliding_policy(2, 2) & batch_size_policy(2), ["ab", "cd", "ef"]),
+        (window_policy(4, 2, time_of=ord), ["a", "abc", "bcde", "def", "f"]),
+        (window_policy(2, time_of=ord), ["a", "bc", "de", "f"]),
+        (window_policy(4, 2, time_of=ord).labelled("w") | manual_policy(), ["a", "abc", "bcde", "def", "f"]),
+        (sequence_policy([str.isalpha, str.isalpha]), ["ab", "cd", "ef"]),
+        (sequence_policy([str.isalpha, "items"]).by_key(lambda item: item in "cd"), ["ab", "ef", "cd"]),
     ],
     ids=repr,
 )

@@ -18,9 +18,11 @@ from routilux.policies import (
     join_policy,
     manual_policy,
     schedule_policy,
+    sequence_policy,
     sync_time_policy,
     time_interval_policy,
     weight_policy,
+    window_policy,
     with_latest_policy,
 )
 from routilux.testing import ManualClock, SimRuntime
@@ -50,6 +52,14 @@ MORE = [
     sync_time_policy(5, ord, 5) | debounce_policy(4),
     as_of_policy("x", "y").by_key(str.isalpha),
     (join_policy(str.lower, build="x").within(4, "drop") & immediate_policy()).times(5),
+    window_policy(4, 2).by_key(str.lower),
+    window_policy(4, 2) & batch_size_policy(1),
+    window_policy(4) | batch_size_policy(3),
+    batch_size_policy(3) | window_policy(6, 2, ord, 2, "deliver", 2),
+    sequence_policy(["x", "y"], within_seconds=3) & time_interval_policy(2),
+    sequence_policy([str.isdigit, str.isalpha], 3).by_key(len) | debounce_policy(6),
+    batch_size_policy(3) | sequence_policy(["x", "y", "x"], contiguity="strict", key=str.isdigit),
+    sequence_policy(["x", "y"]).within(3, "drop"),
 ]
 
 
