@@ -108,7 +108,6 @@ HOLDING: dict[str, Policy] = {
     "weight": policies.weight_policy(10**9, weigh_one),
     "until": policies.until_policy(is_none),
     "sliding": policies.sliding_policy(10**9),
-    "quorum": policies.quorum_policy(2),
     "custom": policies.custom_policy(is_never),
     "debounce": policies.debounce_policy(10**6),
     "session": policies.session_policy(10**6),
