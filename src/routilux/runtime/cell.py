@@ -321,6 +321,8 @@ class Cell:
         """End the routine: nothing can come, it declined since, and nothing of it is under way."""
         if self.dirty or self.inbox or self.flights or self.policy_pauses or self.record.wake is not None:
             return
+        if self.lineage is not None and not self.record.skipped and self.lineage.waits_for_groups():
+            return
         if not self.record.ended and (self.started or self.record.skipped or not self.plan.is_source):
             self.run.end_routine(self)
 

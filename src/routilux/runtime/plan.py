@@ -5,13 +5,14 @@ Design: §2.2, §4.5.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from routilux.definition import FlowDefinition, RoutineDefinition
 from routilux.graph import components
 from routilux.policies.core import Policy
-from routilux.policies.counting import immediate_policy
+from routilux.policies.counting import ImmediatePolicy, immediate_policy
+from routilux.policies.gather import OneGroupPolicy
 from routilux.recovery import ErrorHandler, ErrorStrategy
 from routilux.runtime.asking import checked_policy
 from routilux.runtime.scopes import Scope, scopes_of
@@ -78,13 +79,23 @@ def _make_plan(definition: FlowDefinition) -> FlowPlan:
         for routine_id, routine in definition.routines.items()
     )
     found = components(list(index), definition.edges())
+    scopes = scopes_of(definition)
+    on_the_way = {routine_id for scope in scopes for routine_id in scope.inside}
     return FlowPlan(
         definition,
-        routines,
+        tuple(_by_group(routine) if routine.routine_id in on_the_way else routine for routine in routines),
         tuple(tuple(index[routine_id] for routine_id in group) for group in found),
         index,
-        scopes_of(definition),
+        scopes,
     )
+
+
+def _by_group(routine: RoutinePlan) -> RoutinePlan:
+    """Have a routine between a fan-out and its gather take what is new of one group at a time."""
+    if type(routine.value) is not ImmediatePolicy:
+        return routine
+    policy = OneGroupPolicy()
+    return replace(routine, policy=policy, value=policy, ask=policy.ask)
 
 
 def _plan_routine(
