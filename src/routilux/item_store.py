@@ -229,6 +229,18 @@ class ItemStore:
             self.items[seq - self._base] = changed
         return True
 
+    def untake(self, mark: int) -> None:
+        """Put back in place what was taken while the policy is asked, all but the first so many takings."""
+        assert self.taken is not None
+        newer = self.taken[mark:]
+        del self.taken[mark:]
+        with self.lock:
+            lent = self.lent or set()
+            cut = [record for record in newer if record[0][0] not in lent]
+            for seqs, _ in newer:
+                lent.difference_update(seqs)
+            self._restore(cut)
+
     def _restore(self, records: list[Taken]) -> None:
         for seqs, chunk in reversed(records):
             size = len(chunk)

@@ -12,7 +12,7 @@ from routilux.errors import BadTypeError
 from routilux.explanation import Condition
 from routilux.job import JobState
 from routilux.policies.combining import needs_all, needs_first
-from routilux.policies.core import Answer, DataSlice, Policy, Slots
+from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_seqs
 from routilux.policies.keyed import ByKey
 from routilux.policies.parts import Asked, Draft, check_policy, nested, of_part, see_to_the_others, wake_for
 from routilux.policies.wrapping import Labelled, Times, Unless, Within
@@ -91,11 +91,13 @@ def _united(slots: Slots, name: str, given: list[DataSlice], taken: list[dict[st
     """Take what any part took of a slot, in order; a list that is more than what was taken (an overlap) goes first."""
     lists = [data.get(name, []) for data in given]
     more = next((i for i, items in enumerate(lists) if len(items) != len(taken[i][name])), None)
-    points = slots[name].consume_points({seq for seqs in taken for seq in seqs[name]})
+    wanted = {seq for seqs in taken for seq in seqs[name]}
+    waits = sorted(seq for seq in wanted if slots[name].queue.waiting_item(seq) is not None)  # a part may drop some
+    items = take_seqs(slots[name], waits) if waits else []
     if more is None:
-        return [point.data for point in points]
+        return items
     known = set(taken[more][name])
-    return [*lists[more], *(point.data for point in points if point.seq not in known)]
+    return [*lists[more], *(item for seq, item in zip(waits, items, strict=True) if seq not in known)]
 
 
 class FirstOf(_Several):
