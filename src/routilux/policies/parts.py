@@ -15,7 +15,7 @@ from routilux.policies.core import Answer, Policy, Slots
 from routilux.policies.ground import SECOND, ask_again, wake_in
 
 PART = "part "
-KEPT = "kept"
+KEPT = f"{PART}kept"
 """What a policy notes under this name stands, like a drop, also when its yes does not count."""
 Facts = tuple[bool, Any]
 """What a part decided, and the facts behind it."""
@@ -68,7 +68,7 @@ class PartOfJob:
         memory, before = self._memory, self._before
         if memory is None or before is None:
             return
-        stays = {name: value for name, value in memory.items() if name == KEPT or _is_of_part(name)}
+        stays = {name: value for name, value in memory.items() if _is_of_part(name)}
         memory.clear()
         memory.update(before | stays)
 

@@ -197,7 +197,7 @@ def test_memory_of_a_key_that_has_nothing_left_is_given_back() -> None:
     scene = Scene(batch_size_policy(2).by_key(len), "x")
     for number in range(1, 60):
         scene.send(x=["a" * number, "b" * number])
-    kept = (scene.job._records["t"].memory or {})["kept"]
+    kept = (scene.job._records["t"].memory or {})["part kept"]
     assert len(kept["entries"]) <= 1
     assert len(kept["arrivals"]["heap"]) < 50
 
