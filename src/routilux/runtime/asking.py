@@ -3,11 +3,31 @@
 Design: §4.1, §10.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from routilux.definition import OnFull
 from routilux.errors import PolicyError
+from routilux.item_queue import ItemQueue
 from routilux.runtime.plan import RoutinePlan
+
+
+def asker(plan: RoutinePlan, queues: Sequence[ItemQueue]) -> Callable[[Any, Any], Any]:
+    """Give what asks the policy of a routine like `Policy.ask`; queues in which others may drop are claimed before."""
+    ask = plan.value.ask if plan.value and plan.is_built_in else checked_policy(plan)
+    contested = [queue for queue in queues if queue.definition.on_full is OnFull.DROP_OLDEST]
+    return claiming(ask, contested) if contested else ask
+
+
+def claiming(ask: Callable[[Any, Any], Any], queues: Sequence[ItemQueue]) -> Callable[[Any, Any], Any]:
+    """Claim queues before the policy is asked."""
+
+    def claim_and_ask(slots: Any, job: Any) -> Any:
+        for queue in queues:
+            queue.claim()
+        return ask(slots, job)
+
+    return claim_and_ask
 
 
 def checked_policy(plan: RoutinePlan) -> Callable[[Any, Any], Any]:

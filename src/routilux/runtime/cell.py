@@ -21,7 +21,7 @@ from routilux.policies.parts import PartOfJob
 from routilux.record import RoutineRecord
 from routilux.runtime import failing, outcome, waking
 from routilux.runtime.activation import RETURNED, Activation, AtomicActivation, Phase
-from routilux.runtime.asking import checked_policy
+from routilux.runtime.asking import asker
 from routilux.runtime.holding import Hold
 from routilux.runtime.host import Host
 from routilux.runtime.lineage import Part
@@ -109,8 +109,8 @@ class Cell:
         self.ticks: Callable[[], int] = run.clock.ticks
         self.width = definition.max_concurrency
         self.is_source = definition.is_source
-        self.ask: Callable[..., Any] = plan.value.ask if plan.value and plan.is_built_in else checked_policy(plan)
         self.queues = [record.slots[name].queue for name in plan.slot_names]
+        self.ask: Callable[..., Any] = asker(plan, self.queues)
         self.routes: dict[str, Any] = {}
         self.feeders: dict[str, int] = {}
         self.open_slots = len(self.queues)
@@ -463,6 +463,8 @@ class Cell:
             self.report_drops(queue)
 
     def _take_all(self) -> Any:
+        for queue in self.queues:
+            queue.claim()
         data = {name: slot.consume_all_new() for name, slot in self.record.slots.items()}
         return True, data, {"reason": "activated by hand"}, Note("activated by hand")
 
