@@ -60,7 +60,11 @@ def test_items_are_taken_or_dropped_once_while_producers_make_room(policy: Any) 
     flow = Flow("pressed", on_leftover="ok")
     sink = Routine("sink").add_slot("x", 4, on_full="drop_oldest").set_activation_policy(policy)
     taken: list[Any] = []
-    flow.add_routine(sink.set_logic(lambda x: taken.extend(x)), "sink")
+
+    def note(x: list[Any]) -> None:
+        taken.extend(x)
+
+    flow.add_routine(sink.set_logic(note), "sink")
     for number in range(PRODUCERS):
         source = Routine(f"p{number}").set_logic(_emitter(number))
         flow.add_routine(source, f"p{number}").connect(f"p{number}", "out", "sink", "x")

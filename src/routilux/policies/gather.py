@@ -3,9 +3,11 @@
 Design: §4, and the catalogue of policies. The engine knows what descends from what: `routilux.runtime.lineage`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand
 from routilux.errors import BadTypeError
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots
@@ -31,6 +33,10 @@ class GatherPolicy(LeafPolicy):
             raise BadTypeError(f"of is the id of a routine, not {self.of!r}")
         if self.need != "all":
             whole(self.need, 'need is "all" or a number of members: it')
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What descends from one activation of its fan-out, were it nothing."""
+        return Demand(gathers=(self.of,))
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes for the group that has been complete, or large enough, for longest."""
