@@ -64,17 +64,23 @@ class AllOf(_Several):
         asked: list[Asked] = []
         taken: list[dict[str, list[int]]] = []
         for place, part in enumerate(self.parts):
+            draft.undo()
             asked.append(Asked(part, place, slots, job_state))
             taken.append(draft.taken())
-            draft.undo()
         facts = tuple(part.facts for part in asked)
         if not all(part.is_yes for part in asked):
             for ready in (part for part in asked if part.is_yes):
                 ready.forget()
             wake_for([part for part in asked if not part.is_yes], job_state)
+            draft.undo()
             draft.close(keep=False)
             return self.no(facts)
-        data = {name: _united(slots, name, [part.answer[1] for part in asked], taken) for name in slots}
+        given = [part.answer[1] for part in asked]
+        if any(found != taken[-1] for found in taken) or any(map(_is_more, given, taken)):
+            draft.undo()
+            data = {name: _united(slots, name, given, taken) for name in slots}
+        else:
+            data = given[-1]  # all took the same: what the last one took stands
         see_to_the_others(asked, draft, job_state)
         draft.close(keep=True)
         return self.yes(data, {"reason": "all", "messages": [part.answer[2] for part in asked]}, facts)
@@ -85,6 +91,11 @@ class AllOf(_Several):
 
     def __repr__(self) -> str:
         return " & ".join(map(nested, self.parts))
+
+
+def _is_more(given: DataSlice, taken: dict[str, list[int]]) -> bool:
+    """Whether a part delivers other items than those that it took."""
+    return any(len(given.get(name, ())) != len(seqs) for name, seqs in taken.items())
 
 
 def _united(slots: Slots, name: str, given: list[DataSlice], taken: list[dict[str, list[int]]]) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from routilux.demand import Demand
 from routilux.errors import BadTypeError
 from routilux.job import JobState
-from routilux.policies.core import Answer, Policy, Slots
+from routilux.policies.core import Answer, Policy, Slots, take_seqs
 from routilux.policies.ground import Leaf, LeafPolicy, ask_again, whole
 from routilux.record import Group, Groups
 
@@ -48,7 +48,7 @@ class GatherPolicy(LeafPolicy):
             return self.no(_facts(groups, members))
         group = groups.open[number]
         seqs = members.of(number)
-        data = {name: [point.data for point in slots[name].consume_points(found)] for name, found in seqs.items()}
+        data = {name: take_seqs(slots[name], found) if found else [] for name, found in seqs.items()}
         count = sum(map(len, data.values()))
         message = {
             "reason": "gathered",
@@ -83,13 +83,15 @@ class _Members:
                 self._slots[name].drop(seqs, LATE)
         for name, slot in self._slots.items():
             late = []
-            for point in slot.peek_points_since(self._seen.get(name, 0)):
-                self._seen[name] = point.seq + 1
-                own = _own(point.metadata, slot.routine_id)
+            queue = slot.queue
+            seen = self._seen.get(name, 0)
+            for seq, item in queue.peek_since(seen) if queue.next_seq != seen else ():
+                self._seen[name] = seq + 1
+                own = _own(item[4] if len(item) > 4 else None, slot.routine_id)
                 if own is not None and own in self._groups.open:
-                    self._add(own, name, point.seq, need)
+                    self._add(own, name, seq, need)
                 elif own is not None:
-                    late.append(point.seq)
+                    late.append(seq)
             if late:
                 slot.drop(late, LATE)
 
