@@ -23,6 +23,7 @@ from routilux.testing import SimRuntime
 DECIDE = Cell._decide.__code__
 BACKLOGS = (10, 100_000)
 """How many items wait behind those that are taken."""
+SINK = "sink"
 TAKEN = 200
 TRICKLED = 20
 
@@ -62,13 +63,23 @@ def is_never(slots: Any, job_state: Any) -> bool:
     return False
 
 
+def _emit_two(items: list[int], routine: Routine) -> None:
+    for item in items:
+        routine.emit("out", item)
+        routine.emit("out", item + 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """A policy, set so that it looks at one item where it can be; every slot holds the same items."""
 
     policy: Policy
     slots: tuple[str, ...] = ("items",)
+    is_behind_fan_out: bool = False
 
+
+TWO = ("items", "others")
+READY = policies.all_slots_ready_policy()
 
 CASES: dict[str, Case] = {
     "all_slots_ready": Case(policies.all_slots_ready_policy()),
@@ -86,7 +97,23 @@ CASES: dict[str, Case] = {
     "sequence": Case(policies.sequence_policy([is_any, is_any])),
     "window": Case(policies.window_policy(1, time_of=by_tens)),
     "window of one": Case(policies.window_policy(1, time_of=alone)),
+    "join": Case(policies.join_policy(alone), TWO),
+    "as_of": Case(policies.as_of_policy("items", "others"), TWO),
+    "as_of by its time": Case(policies.as_of_policy("items", "others", time_of=alone), TWO),
+    "sync_time": Case(policies.sync_time_policy(0, time_of=alone), TWO),
+    "gather": Case(policies.gather_policy("split"), is_behind_fan_out=True),
 }
+COMPOSED: dict[str, Case] = {
+    "&": Case(READY & policies.each_item_policy()),
+    "|": Case(policies.batch_size_policy(10**9) | READY),
+    "unless": Case(READY.unless(policies.batch_size_policy(10**9))),
+    "within": Case(READY.within(10**6)),
+    "times": Case(READY.times(10**9)),
+    "labelled": Case(READY.labelled("ready")),
+    "by_key": Case(READY.by_key(by_tens)),
+}
+"""Policies around all_slots_ready."""
+
 TRICKLE: dict[str, Policy] = {
     "all_slots_ready": CASES["all_slots_ready"].policy,
     "immediate": policies.immediate_policy(),
@@ -124,23 +151,47 @@ class Job:
     """A job whose only routine has a policy and so many items before it."""
 
     def __init__(self, case: Case, backlog: int = 0) -> None:
-        sink = Routine("sink").set_activation_policy(case.policy).set_logic(self._take)
+        sink = Routine(SINK).set_activation_policy(case.policy).set_logic(self._take)
         for name in case.slots:
             sink.add_slot(name, max_queue_length=None)
-        flow = Flow("decisions", on_leftover="ok").add_routine(sink, "sink")
+        flow = Flow("decisions", on_leftover="ok").add_routine(sink)
         self.sim = SimRuntime(seed=1)
-        self.taken = 0
+        self.taken = self.taken_first = 0
         self.slots = case.slots
         items = list(range(backlog))
-        self.job_id = self.sim.exec(flow, inputs={"sink": dict.fromkeys(case.slots, items)}, keep_open=True).job_id
+        if case.is_behind_fan_out:
+            self.job_id = self._fan_out(flow, items)
+        else:
+            self.job_id = self.sim.exec(flow, inputs={SINK: dict.fromkeys(case.slots, items)}, keep_open=True).job_id
+
+    def _fan_out(self, flow: Flow, items: list[int]) -> str:
+        """Have a fan-out emit two items for each, and the sink wait with all of them."""
+        split = (
+            Routine("split").add_slot("in", max_queue_length=None).set_activation_policy(policies.each_item_policy())
+        )
+        flow.add_routine(split.set_logic(_emit_two)).connect("split", "out", SINK, "items")
+        job = self.sim.exec(flow, keep_open=True)
+        self.sim.hold_routine(job.job_id, SINK)
+        for item in items[::2]:
+            self.sim.post(job.job_id, "split", "in", item)
+        self.sim.run_until_idle()
+        self.sim.release_routine(job.job_id, SINK)
+        return job.job_id
 
     def _take(self, *lists: list[int]) -> None:
-        self.taken += sum(map(len, lists))
+        count = sum(map(len, lists))
+        self.taken += count
+        self.taken_first = self.taken_first or count
 
     def take(self) -> None:
         """Let it take items of its backlog."""
         while self.taken < TAKEN and self.sim.step():
             pass
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it activated for the first time: before that it looks at all that came, once."""
+        return self.taken > 0
 
     def feed(self, count: int) -> None:
         """Give it an item a second."""
@@ -154,7 +205,15 @@ class Job:
 def instructions(case: Case, backlog: int) -> float:
     """Count the instructions of deciding per item taken: the same every time on one Python version."""
     job = Job(case, backlog + TAKEN)
-    count = _counted(job.take)[0] / job.taken
+    count = _counted(job.take, lambda: job.has_begun)[0] / (job.taken - job.taken_first)
+    job.sim.shutdown(wait=False)
+    return count
+
+
+def instructions_of_arrivals(case: Case, backlog: int) -> float:
+    """Count the instructions of the first decision per item that came: what is looked at once."""
+    job = Job(case, backlog)
+    count = _counted(job.take, lambda: not job.has_begun)[0] / (backlog * len(case.slots))
     job.sim.shutdown(wait=False)
     return count
 
@@ -170,7 +229,7 @@ def instructions_of_a_trickle(policy: Policy, backlog: int = 0) -> float:
     return counted / decisions
 
 
-def _counted(work: Callable[[], None]) -> tuple[int, int]:
+def _counted(work: Callable[[], None], when: Callable[[], bool] = lambda: True) -> tuple[int, int]:
     """Count instructions inside of decisions, and decisions."""
     counted = decisions = 0
     inside = False
@@ -185,7 +244,7 @@ def _counted(work: Callable[[], None]) -> tuple[int, int]:
 
     def enter(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal decisions, inside
-        if frame.f_code is DECIDE:
+        if frame.f_code is DECIDE and frame.f_locals["self"].routine_id == SINK and when():
             inside = True
             decisions += 1
         if not inside:
@@ -229,6 +288,8 @@ def _timed(work: Callable[[], None]) -> tuple[float, int]:
 
     def timed(cell: Cell) -> Any:
         nonlocal spent, decisions
+        if cell.routine_id != SINK:
+            return decide(cell)
         decisions += 1
         begin = time.perf_counter()
         found = decide(cell)
@@ -248,7 +309,7 @@ def figures(quick: bool, repetitions: int) -> list[Figure]:
     backlogs = (10, 1_000) if quick else BACKLOGS
     found = [
         measure(f"{name} {backlog:,}", "deciding, per item taken", partial(seconds, case, backlog), 1, repetitions)
-        for name, case in CASES.items()
+        for name, case in (CASES | COMPOSED).items()
         for backlog in backlogs
     ]
     for name, policy in TRICKLE.items():

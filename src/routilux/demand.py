@@ -67,6 +67,9 @@ class Demand:
     keeps: int | None = None
     """How many items of a slot it leaves waiting when it declines, if it drops the others; None: it drops none."""
 
+    gathers: tuple[str | None, ...] = ()
+    """The fan-outs whose activations it waits for, by id; None: the one that the flow tells."""
+
     never: str = ""
     """Why it can never activate, whatever comes."""
 

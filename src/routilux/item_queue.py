@@ -12,7 +12,8 @@ operation grows with what waits.
 
 The consumer is one at a time (the cell that asks the policy) and takes no lock. What it takes while it asks is
 provisional: producers reckon with ``_committed``, which moves only when the answer is yes. The consumer moves it, then
-looks for parked items; a producer parks an item, then looks at it again: one of the two sees the other.
+looks for parked items; a producer parks an item, then looks at it again: one of the two sees the other. Only where the
+oldest item makes room do producers take too: such a queue is claimed while the policy is asked, see `claim`.
 """
 
 import sys
@@ -190,11 +191,26 @@ class ItemQueue(ItemStore):
                 return DROPPED
             metadata = self._tagged(metadata, owner)
             if on_full is OnFull.DROP_OLDEST:
-                self._drop_oldest()
-                self._append(data, emitted_at, emitted_from, metadata)
-                return DROPPED
+                return self._make_room(data, emitted_at, emitted_from, metadata)
             emptied = self.park(data, emitted_at, emitted_from, metadata, owner)
         return _after_parking(self, emptied, owner)
+
+    def _make_room(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any) -> int:
+        """Append an item and drop the oldest; while the policy is asked, who takes them drops them afterwards."""
+        if self.taken is None:
+            while self.waiting >= self.limit:
+                self._drop_oldest()
+            self._append(data, emitted_at, emitted_from, metadata)
+            return DROPPED
+        self._append(data, emitted_at, emitted_from, metadata)
+        self.has_left = True  # room must be reckoned
+        return TAKEN
+
+    def claim(self) -> None:
+        """Keep producers from dropping while the policy is asked. Call it when ``taken`` is set."""
+        with self.lock:  # who began to drop before has done so now
+            if self.held is None:
+                self.held = OrderedDict()  # so that what is taken is made final with the lock
 
     def offer_without_loss(self, data: Any, emitted_at: int, emitted_from: str, metadata: Any, owner: Outbox) -> int:
         """Append or park, whatever ``on_full`` says: what is fed from outside with care is not lost."""
@@ -277,34 +293,40 @@ class ItemQueue(ItemStore):
     def accept(self, at: int) -> Sequence[Outbox]:
         """Make final what was taken; let parked items in. Gives the outboxes that emptied."""
         taken = self.taken
-        self.taken = None
         assert taken is not None
         done = self.done
         for seqs, chunk in taken:
             done.append((at, seqs, chunk))
-        if self.held is None:
+        held = self.held
+        if held is None:
+            self.taken = None
             self._committed = cursor = self.cursor
             if not self.parked and (cursor < COMPACT or cursor * 2 < len(self.items)):
                 return ()
-        elif self.lent:
-            for seq in self.lent:
-                del self.held[seq]
-            self.lent = None
         with self.lock:
+            self.taken = None
+            if held is not None:
+                for seq in self.lent or ():
+                    del held[seq]
+                self.lent = None
+                self._drop_surplus()
             return self.settle()
 
     def reject(self) -> list[Outbox]:
         """Put what was taken back in place: the answer was no. Gives the outboxes that emptied."""
-        taken = self.taken
-        self.taken = None
         with self.lock:
+            taken = self.taken
+            self.taken = None
             if taken:
                 lent, self.lent = self.lent or (), None
                 self._restore([record for record in taken if record[0][0] not in lent])
-                if self.definition.on_full is OnFull.DROP_OLDEST:
-                    while self.waiting > self.limit:
-                        self._drop_oldest()
+            self._drop_surplus()
             return self.settle()
+
+    def _drop_surplus(self) -> None:
+        if self.definition.on_full is OnFull.DROP_OLDEST:
+            while self.waiting > self.limit:
+                self._drop_oldest()
 
     def put_back(self, taken: Iterable[Taken]) -> list[Outbox]:
         """Put consumed items back to the head of the slot, in their order. Gives the outboxes that emptied."""

@@ -99,6 +99,11 @@ class ItemStore:
         taken.append(((self._base + cursor,), [item]))
         return item[0]
 
+    def is_next(self, seq: int) -> bool:
+        """Tell whether this is the number of the oldest waiting item, nothing having been taken out of the middle."""
+        cursor = self.cursor
+        return self._base + cursor == seq and cursor < len(self.items) and not self.held
+
     def take_seqs(self, seqs: Iterable[int]) -> list[Item]:
         """Take waiting items by number, wherever they stand; numbers that do not wait are passed over."""
         wanted = sorted(set(seqs))
@@ -132,9 +137,11 @@ class ItemStore:
 
     def pull(self, seqs: Iterable[int]) -> list[tuple[int, Item]]:
         """Remove waiting items by number, without a record."""
+        wanted = [seq for seq in sorted(set(seqs)) if self.waiting_item(seq) is not None]
+        if not wanted:
+            return []
         held = self.hold_all()
-        lent = self.lent or ()
-        return [(seq, held.pop(seq)) for seq in sorted(set(seqs)) if seq in held and seq not in lent]
+        return [(seq, held.pop(seq)) for seq in wanted]
 
     def hold_all(self) -> OrderedDict[int, Item]:
         """Move every waiting item into ``held``, in order."""
@@ -228,6 +235,18 @@ class ItemStore:
         else:
             self.items[seq - self._base] = changed
         return True
+
+    def untake(self, mark: int) -> None:
+        """Put back in place what was taken while the policy is asked, all but the first so many takings."""
+        assert self.taken is not None
+        newer = self.taken[mark:]
+        del self.taken[mark:]
+        with self.lock:
+            lent = self.lent or set()
+            cut = [record for record in newer if record[0][0] not in lent]
+            for seqs, _ in newer:
+                lent.difference_update(seqs)
+            self._restore(cut)
 
     def _restore(self, records: list[Taken]) -> None:
         for seqs, chunk in reversed(records):

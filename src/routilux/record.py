@@ -3,6 +3,7 @@
 Design: §1 (knows), §4.6.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,12 +61,40 @@ class Group:
 class Groups:
     """The groups that one routine gathers, by the number of the fan-out's activation."""
 
-    open: dict[int, Group] = field(default_factory=dict)
-    complete: dict[int, None] = field(default_factory=dict)  # not delivered yet, in order of completion
+    open: OrderedDict[int, Group] = field(default_factory=OrderedDict)
+    complete: OrderedDict[int, None] = field(default_factory=OrderedDict)  # not delivered yet, in order of completion
+    delivered: dict[int, list[int]] = field(default_factory=dict)  # by the activation that took them
+
+    def reckon(self) -> None:
+        """Find out anew which groups are complete, and which are delivered."""
+        self.complete.clear()
+        self.delivered.clear()
+        for number, group in self.open.items():
+            if group.delivered_by is not None:
+                self.delivered.setdefault(group.delivered_by, []).append(number)
+            elif not group.pending:
+                self.complete[number] = None
+
+    def deliver(self, number: int, activation_number: int) -> Group | None:
+        """Note which activation took a group; give it, if it is open."""
+        self.complete.pop(number, None)
+        group = self.open.get(number)
+        if group is not None:
+            group.delivered_by = activation_number
+            self.delivered.setdefault(activation_number, []).append(number)
+        return group
 
     def delivered_by(self, activation_number: int) -> list[int]:
         """Give the groups that an activation took."""
-        return [number for number, group in self.open.items() if group.delivered_by == activation_number]
+        return [number for number in self.delivered.get(activation_number, ()) if number in self.open]
+
+    def take_back(self, activation_number: int) -> None:
+        """Note that the activation that took groups did not count."""
+        for number in self.delivered_by(activation_number):
+            self.open[number].delivered_by = None
+            if not self.open[number].pending:
+                self.complete[number] = None
+        self.delivered.pop(activation_number, None)
 
 
 class RoutineRecord:

@@ -193,7 +193,7 @@ class Slot:
 
     def _take(self, count: int | None) -> list[Item]:
         queue = self.queue
-        if queue.taken is not None and queue.definition.on_full is not OnFull.DROP_OLDEST:
+        if queue.taken is not None:
             return queue.take(count)  # the cell that asks is the only consumer
         with queue.lock:
             chunk = queue.take(count)

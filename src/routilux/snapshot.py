@@ -3,6 +3,7 @@
 Design: §7.1, §7.2. Times are nanoseconds since 1970, so that another process with another clock can go on.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -280,7 +281,7 @@ class _Reader:
         record.state = decode(plain["state"])
         record.memory = decode(plain["memory"])
         if plain["groups"] is not None:
-            record.groups = Groups({number: _group_in(*group) for number, *group in plain["groups"]})
+            record.groups = Groups(OrderedDict((number, _group_in(*group)) for number, *group in plain["groups"]))
         if plain["wake"] is not None:
             deadline = self.deadline(plain["wake"][0])
             assert deadline is not None

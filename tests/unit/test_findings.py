@@ -20,6 +20,7 @@ from routilux.graph import DominatorTree, cycles
 from routilux.policies import (
     absence_policy,
     all_slots_ready_policy,
+    as_of_policy,
     batch_size_policy,
     combine_latest_policy,
     count_or_timeout_policy,
@@ -27,17 +28,22 @@ from routilux.policies import (
     debounce_policy,
     each_item_policy,
     first_of,
+    gather_policy,
     immediate_policy,
+    join_policy,
     latest_policy,
     manual_policy,
     quorum_policy,
     rates_policy,
     schedule_policy,
+    sequence_policy,
     session_policy,
     sliding_policy,
+    sync_time_policy,
     throttle_policy,
     time_interval_policy,
     until_policy,
+    window_policy,
     with_latest_policy,
 )
 
@@ -143,6 +149,20 @@ def unfed(policy: Any) -> Flow:
     return flow_of("s.out > t.x", t=step("x", "y", policy=policy))
 
 
+def three(policy: Any) -> Flow:
+    return flow_of("s.out > t.x", "s.out > t.y", "s.out > t.z", t=step("x", "y", "z", policy=policy))
+
+
+def collect(policy: Any = None) -> Routine:
+    return step("x", policy=policy or gather_policy())
+
+
+def gathering(policy: Any, *arrows: str) -> Flow:
+    """A gather behind a row of routines; another comes later."""
+    row = ("s.out > split.x", "split.out > work.x", "work.out > t.x", "t.out > later.x")
+    return flow_of(*row, *arrows, split=step("x"), work=step("x"), t=collect(policy), later=step("x"))
+
+
 def keyed(keys: float) -> Any:
     return Says(Demand(total=1, has_timeout=False, fires_at_end=False, keys=keys))
 
@@ -174,6 +194,18 @@ HAS_AND_NEARLY: list[tuple[str, Flow, Flow]] = [
         fed(batch_size_policy(5).unless(batch_size_policy(3)) & each_item_policy()),
         fed(batch_size_policy(5, at_end="fire").unless(batch_size_policy(3)) & each_item_policy()),
     ),
+    ("R007", three(as_of_policy("x", "y")), joined(as_of_policy("x", "y"))),
+    ("R006", joined(as_of_policy("x", "z")), joined(as_of_policy("y", "x"))),
+    ("R006", joined(join_policy("id", build="z")), joined(join_policy("id", build="y"))),
+    ("R006", joined(sequence_policy(["x", "z"])), joined(sequence_policy(["x", "y"]))),
+    ("R007", joined(join_policy("id", need=3)), joined(join_policy("id", need=2))),
+    ("R008", gathering(gather_policy("ghost")), gathering(gather_policy("split"))),
+    ("R008", gathering(gather_policy("later") | debounce_policy(3)), gathering(gather_policy("work"))),
+    ("R008", gathering(gather_policy(), "t.out > t.x"), gathering(gather_policy("split"), "t.out > t.x")),
+    ("R008", joined(gather_policy()), same_events(gather_policy())),
+    ("R008", flow_of(t=step("x", policy=gather_policy())), fed(gather_policy())),
+    ("R114", gathering(gather_policy()), gathering(gather_policy("split"))),
+    ("R114", gathering(gather_policy().within(3)), flow_of("s.out > w.x", "w.out > t.x", w=step("x"), t=collect())),
     ("R100", Flow("f"), flow_of(a=step())),
     ("R101", flow_of(a=step("x")), fed(None)),
     ("R102", fed(batch_size_policy(5), max_queue_length=4), fed(batch_size_policy(4), max_queue_length=4)),
@@ -199,6 +231,11 @@ HAS_AND_NEARLY: list[tuple[str, Flow, Flow]] = [
         fed(batch_size_policy(5).by_key("k"), max_queue_length=4),
         fed(batch_size_policy(4).by_key("k"), max_queue_length=4),
     ),
+    (
+        "R102",
+        fed(sequence_policy([bool] * 5), max_queue_length=4),
+        fed(sequence_policy([bool] * 4), max_queue_length=4),
+    ),
     ("R103", flow_of("a.out > a.x", a=step("x")), flow_of("a.out > a.x", "s.out > a.x", a=step("x"))),
     (
         "R103",
@@ -215,6 +252,9 @@ HAS_AND_NEARLY: list[tuple[str, Flow, Flow]] = [
     ("R104", feedback(combine_latest_policy()), feedback(batch_size_policy(1, at_end="fire"))),
     ("R105", unfed(all_slots_ready_policy()), unfed(immediate_policy())),
     ("R105", unfed(all_slots_ready_policy()), unfed(all_slots_ready_policy().within(5))),
+    ("R105", unfed(join_policy("id")), unfed(join_policy("id", within_seconds=5))),
+    ("R105", unfed(sync_time_policy(1)), unfed(sync_time_policy(1, max_wait_seconds=5))),
+    ("R105", unfed(as_of_policy("y", "x")), unfed(as_of_policy("x", "y"))),
     ("R105", unfed(rates_policy({"x": 1, "y": 1})), unfed(rates_policy({"x": 1}))),
     ("R106", branches(all_slots_ready_policy(), on_full="stretch"), branches(immediate_policy(), on_full="stretch")),
     (
@@ -231,6 +271,11 @@ HAS_AND_NEARLY: list[tuple[str, Flow, Flow]] = [
         "R106",
         branches(batch_size_policy(1), max_queue_length=None),
         branches(batch_size_policy(1, at_end="fire"), max_queue_length=None),
+    ),
+    (
+        "R106",
+        branches(join_policy("id"), on_full="stretch"),
+        branches(join_policy("id", at_end="drop"), on_full="stretch"),
     ),
     ("R107", branches(all_slots_ready_policy()), branches(all_slots_ready_policy(), "out", "out")),
     ("R107", branches(all_slots_ready_policy()), branches(all_slots_ready_policy(), on_full="drop")),
@@ -283,6 +328,7 @@ HAS_AND_NEARLY: list[tuple[str, Flow, Flow]] = [
     ("R202", fed(manual_policy() | batch_size_policy(2)), fed(schedule_policy(every_seconds=2) | batch_size_policy(2))),
     ("R202", fed(batch_size_policy(2).unless(manual_policy())), fed(manual_policy())),
     ("R203", fed(time_interval_policy(10).within(5)), fed(time_interval_policy(5).within(10))),
+    ("R203", fed(window_policy(10).within(5)), fed(window_policy(5).within(10))),
     ("R203", fed(session_policy(10).within(5, "drop")), fed(session_policy(5).within(10, "drop"))),
     ("R203", fed(immediate_policy().within(5)), fed(batch_size_policy(2).within(5))),
     ("R203", fed(debounce_policy(5, max_wait_seconds=3)), fed(debounce_policy(3, max_wait_seconds=5))),
@@ -358,10 +404,17 @@ def test_a_finding_prints_as_one_line_and_goes_to_plain_data() -> None:
         joined(with_latest_policy("x")),
         flow_of("tick.out > t.x", tick=step(policy=schedule_policy(every_seconds=5, keep_alive=True)), t=step("x")),
         flow_of("s.out > t.x", "t.retry > t.x", "t.out > u.x", t=step("x"), u=step("x")),
+        joined(join_policy("id", within_seconds=60)),
+        joined(join_policy("id", build="y")),
+        joined(as_of_policy("x", "y")),
+        joined(sync_time_policy(0.1, max_wait_seconds=5)),
+        fed(window_policy(60)),
+        fed(sequence_policy([bool, bool], within_seconds=5)),
+        gathering(gather_policy("split")),
         branches(None),
         branches(all_slots_ready_policy(), "out", "out"),
     ],
-    ids=range(15),
+    ids=range(22),
 )
 def test_flows_as_people_write_them_have_no_findings(flow: Flow) -> None:
     assert [str(finding) for finding in flow.validate()] == []

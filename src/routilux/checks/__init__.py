@@ -6,7 +6,7 @@ Design: §2.5. What can be found stands in `findings`; policies are known by the
 import logging
 from collections.abc import Iterable
 
-from routilux.checks import branches, cycles, demands, structure
+from routilux.checks import branches, cycles, demands, gathers, structure
 from routilux.checks.view import FlowView
 from routilux.definition import FlowDefinition
 from routilux.findings import Finding
@@ -14,7 +14,15 @@ from routilux.findings import Finding
 logger = logging.getLogger(__name__)
 
 FINDINGS = "findings"
-CHECKS = (structure.routines, demands.policies, structure.connections, cycles.starts, cycles.growth, branches.joins)
+CHECKS = (
+    structure.routines,
+    demands.policies,
+    structure.connections,
+    cycles.starts,
+    cycles.growth,
+    branches.joins,
+    gathers.origins,
+)
 
 
 def check(flow: FlowDefinition) -> list[Finding]:

@@ -3,9 +3,11 @@
 Design: §4, and the catalogue of policies.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots, take_seqs
@@ -42,6 +44,12 @@ class AsOfPolicy(LeafPolicy):
         tolerance(self.tolerance_seconds, "tolerance_seconds", optional=True)
         check_time_of(self.time_of)
         one_of(self.on_unmatched, ("fire", "drop"), "on_unmatched")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """One primary item."""
+        named = (self.primary, self.lookup)
+        never = f"pairs two slots, and there are {len(slots)}" if len(slots) > 2 else ""
+        return Demand({self.primary: 1}, 1, has_timeout=False, fires_at_end=False, named=named, never=never)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes for the oldest primary item, once nothing better for it can come."""

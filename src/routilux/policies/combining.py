@@ -29,6 +29,7 @@ def needs_all(parts: Sequence[Demand]) -> Demand:
         keeps=min((part.keeps for part in parts if part.keeps is not None), default=None),
         by_items=any(part.by_items for part in parts),
         by_hand=any(part.by_hand for part in parts),
+        gathers=_gathers(parts),
         never=next((f"its part {part.name} {part.never}" for part in parts if part.never), ""),
         doubts=(*_doubts(parts), *_by_hand(parts, "asks no part: the whole"), *_dropped(parts, parts)),
     )
@@ -55,6 +56,7 @@ def needs_first(parts: Sequence[Demand]) -> Demand:
         keeps=min((part.keeps for part in parts if part.keeps is not None), default=None),
         by_items=any(part.by_items for part in parts),
         by_hand=all(part.by_hand for part in parts),
+        gathers=_gathers(parts),
         never=f"none of its parts can: {parts[0].name} {parts[0].never}" if all(part.never for part in parts) else "",
         doubts=(
             *_doubts(parts),
@@ -77,7 +79,8 @@ def needs_unless(inner: Demand, gate: Demand, is_same: bool) -> Demand:
     if gate.never or gate.by_hand:
         doubts.append(Doubt("R202", f"{gate.name} is never ready, so unless() changes nothing", "leave it away"))
     named = _named((inner, gate))
-    return replace(inner, is_enough=False, named=named, never=never, doubts=tuple(doubts))
+    gathers = _gathers((inner, gate))
+    return replace(inner, is_enough=False, named=named, gathers=gathers, never=never, doubts=tuple(doubts))
 
 
 def needs_within(inner: Demand, seconds: float, drops: bool) -> Demand:
@@ -130,6 +133,10 @@ def _most(found: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 def _named(parts: Iterable[Demand]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in parts for name in part.named))
+
+
+def _gathers(parts: Iterable[Demand]) -> tuple[str | None, ...]:
+    return tuple(dict.fromkeys(of for part in parts for of in part.gathers))
 
 
 def _largest(found: Iterable[float | None]) -> float | None:

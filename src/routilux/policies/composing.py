@@ -12,7 +12,7 @@ from routilux.errors import BadTypeError
 from routilux.explanation import Condition
 from routilux.job import JobState
 from routilux.policies.combining import needs_all, needs_first
-from routilux.policies.core import Answer, DataSlice, Policy, Slots
+from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_seqs
 from routilux.policies.keyed import ByKey
 from routilux.policies.parts import Asked, Draft, check_policy, nested, of_part, see_to_the_others, wake_for
 from routilux.policies.wrapping import Labelled, Times, Unless, Within
@@ -64,17 +64,23 @@ class AllOf(_Several):
         asked: list[Asked] = []
         taken: list[dict[str, list[int]]] = []
         for place, part in enumerate(self.parts):
+            draft.undo()
             asked.append(Asked(part, place, slots, job_state))
             taken.append(draft.taken())
-            draft.undo()
         facts = tuple(part.facts for part in asked)
         if not all(part.is_yes for part in asked):
             for ready in (part for part in asked if part.is_yes):
                 ready.forget()
             wake_for([part for part in asked if not part.is_yes], job_state)
+            draft.undo()
             draft.close(keep=False)
             return self.no(facts)
-        data = {name: _united(slots, name, [part.answer[1] for part in asked], taken) for name in slots}
+        given = [part.answer[1] for part in asked]
+        if any(found != taken[-1] for found in taken) or any(map(_is_more, given, taken)):
+            draft.undo()
+            data = {name: _united(slots, name, given, taken) for name in slots}
+        else:
+            data = given[-1]  # all took the same: what the last one took stands
         see_to_the_others(asked, draft, job_state)
         draft.close(keep=True)
         return self.yes(data, {"reason": "all", "messages": [part.answer[2] for part in asked]}, facts)
@@ -87,15 +93,22 @@ class AllOf(_Several):
         return " & ".join(map(nested, self.parts))
 
 
+def _is_more(given: DataSlice, taken: dict[str, list[int]]) -> bool:
+    """Whether a part delivers other items than those that it took."""
+    return any(len(given.get(name, ())) != len(seqs) for name, seqs in taken.items())
+
+
 def _united(slots: Slots, name: str, given: list[DataSlice], taken: list[dict[str, list[int]]]) -> list[Any]:
     """Take what any part took of a slot, in order; a list that is more than what was taken (an overlap) goes first."""
     lists = [data.get(name, []) for data in given]
     more = next((i for i, items in enumerate(lists) if len(items) != len(taken[i][name])), None)
-    points = slots[name].consume_points({seq for seqs in taken for seq in seqs[name]})
+    wanted = {seq for seqs in taken for seq in seqs[name]}
+    waits = sorted(seq for seq in wanted if slots[name].queue.waiting_item(seq) is not None)  # a part may drop some
+    items = take_seqs(slots[name], waits) if waits else []
     if more is None:
-        return [point.data for point in points]
+        return items
     known = set(taken[more][name])
-    return [*lists[more], *(point.data for point in points if point.seq not in known)]
+    return [*lists[more], *(item for seq, item in zip(waits, items, strict=True) if seq not in known)]
 
 
 class FirstOf(_Several):

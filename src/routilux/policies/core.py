@@ -209,11 +209,9 @@ def take_seqs(slot: Slot, seqs: Sequence[int]) -> list[Any]:
     queue = slot.queue
     if queue.taken is None:
         return [point.data for point in slot.consume_points(seqs)]
+    if len(seqs) == 1 and queue.is_next(seqs[0]):
+        return [queue.take_one()]
     with queue.lock:
-        if len(seqs) == 1:
-            first = queue.peek_first()
-            if first is not None and first[0] == seqs[0]:
-                return [queue.take_one()]
         return [item[0] for item in queue.take_seqs(seqs)]
 
 

@@ -125,7 +125,7 @@ class AllSlotsReadyPolicy(Policy):
         """Yes when every slot has one; takes exactly one of each."""
         for slot in slots.values():
             queue = slot.queue
-            if queue.cursor == len(queue.items) and not queue.held:
+            if queue.cursor == len(queue.items) and not queue.held and not queue.waiting:  # the last: a view of a queue
                 return False, {}, None, counts_of(slots)
         data = {}
         for name, slot in slots.items():

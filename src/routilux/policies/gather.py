@@ -3,13 +3,15 @@
 Design: §4, and the catalogue of policies. The engine knows what descends from what: `routilux.runtime.lineage`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand
 from routilux.errors import BadTypeError
 from routilux.item_queue import ItemQueue
 from routilux.job import JobState
-from routilux.policies.core import Answer, Policy, Slots, counts_of, take_new
+from routilux.policies.core import Answer, Policy, Slots, counts_of, take_new, take_seqs
 from routilux.policies.counting import ImmediatePolicy
 from routilux.policies.ground import Item, Leaf, LeafPolicy, ask_again, oldest, whole
 from routilux.record import Group, Groups
@@ -34,6 +36,10 @@ class GatherPolicy(LeafPolicy):
         if self.need != "all":
             whole(self.need, 'need is "all" or a number of members: it')
 
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """What descends from one activation of its fan-out, were it nothing."""
+        return Demand(gathers=(self.of,))
+
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes for the group that has been complete, or large enough, for longest."""
         groups = job_state.groups()
@@ -44,7 +50,7 @@ class GatherPolicy(LeafPolicy):
             return self.no(_facts(groups, members))
         group = groups.open[number]
         seqs = members.of(number)
-        data = {name: [point.data for point in slots[name].consume_points(found)] for name, found in seqs.items()}
+        data = {name: take_seqs(slots[name], found) if found else [] for name, found in seqs.items()}
         count = sum(map(len, data.values()))
         message = {
             "reason": "gathered",
@@ -110,14 +116,16 @@ class _Members:
                 self._slots[name].drop(seqs, LATE)
         for name, slot in self._slots.items():
             late: list[int] = []
-            for point in slot.peek_points_since(self._seen.get(name, 0)):
-                self._seen[name] = point.seq + 1
-                own = _own(point.metadata, slot.routine_id)
+            queue = slot.queue
+            seen = self._seen.get(name, 0)
+            for seq, item in queue.peek_since(seen) if queue.next_seq != seen else ():
+                self._seen[name] = seq + 1
+                own = _own(item[4] if len(item) > 4 else None, slot.routine_id)
                 number = next((number for number in own if number in self._groups.open), None)
                 if number is not None:
-                    self._add(number, name, point.seq, need)
+                    self._add(number, name, seq, need)
                 elif own:
-                    late.append(point.seq)
+                    late.append(seq)
             if late:
                 slot.drop(late, LATE)
 

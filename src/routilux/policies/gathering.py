@@ -192,7 +192,7 @@ class SlidingPolicy(LeafPolicy):
         """Take what the window lacks, and keep the overlap."""
         memory["was"] = kept
         memory["next"] = firsts = {}
-        memory["kept"] = keeps = {}
+        memory["overlap"] = keeps = {}
         data = {}
         overlap = self.size - self.step
         for name, slot in slots.items():
@@ -212,7 +212,7 @@ class SlidingPolicy(LeafPolicy):
             if first is not None and first[0] <= seq:
                 was: dict[str, list[Any]] = memory["was"]
                 return was
-        return memory.get("kept") or {}
+        return memory.get("overlap") or {}
 
 
 def _leaf(name: str, count: int, needed: int) -> Leaf:

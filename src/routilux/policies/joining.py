@@ -3,10 +3,11 @@
 Design: §4, and the catalogue of policies.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand, each
 from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
 from routilux.job import JobState
@@ -68,6 +69,22 @@ class JoinPolicy(LeafPolicy):
         if self.build is not None:
             return "fire"
         return "hold" if self.within_seconds is None else self.on_expire
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """One item of each slot that must have the key; that they have one in common is not said."""
+        needed = self.need if isinstance(self.need, int) else 0
+        one = {} if needed else each([name for name in slots if name != self.build], 1)
+        return Demand(
+            one,
+            1,
+            needed if self.build is None else 0,
+            takes=one if one and self.build is None else None,
+            has_timeout=self.within_seconds is not None,
+            fires_at_end=self.ending != "hold",
+            seconds=self.within_seconds,
+            keys=self.max_keys,
+            named=() if self.build is None else (self.build,),
+        )
 
     def needed(self, slots: Slots) -> int:
         """Give how many slots must have the key.

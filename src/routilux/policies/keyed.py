@@ -1,14 +1,15 @@
 """A policy for each key: `Policy.by_key`.
 
 Design: §4.8, and the catalogue of policies. The memory holds, for each key, the numbers of its items, the memory of the
-policy, its timer and when it was last seen; the items stay in the slots until they are taken, out of the middle.
+policy, its timer and when it was last seen; the items stay in the slots until they are taken, out of the middle. A
+decision costs what changed, not how many keys and items there are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
-from routilux.definition import SlotDefinition
 from routilux.demand import Demand, demand_of
 from routilux.errors import BadTypeError
 from routilux.explanation import Condition
@@ -16,10 +17,15 @@ from routilux.item_queue import ItemQueue
 from routilux.job import JobState
 from routilux.policies.combining import needs_by_key
 from routilux.policies.core import Answer, Policy, Slots
-from routilux.policies.ground import duration, now_ns, to_ns, wake_in, whole
+from routilux.policies.earliest import Earliest
+from routilux.policies.ground import Item, ask_again, duration, now_ns, to_ns, wake_in, whole
 from routilux.policies.key_groups import Key, check_key, key_of
-from routilux.policies.parts import KEYS, PART, Draft, PartOfJob
+from routilux.policies.key_queue import KeyQueue, add, count_of, new_chain, put_back, seqs_of, tidied
+from routilux.policies.parts import KEPT, Draft, PartOfJob, on_undo
 from routilux.slot import Slot
+
+Timer = tuple[int, bool] | None
+"""When the policy of a key wants to be asked again, and whether that keeps the job alive."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,14 +37,19 @@ class ByKey(Policy):
     max_keys: int = 10_000
     idle_seconds: float | None = None
 
-    asks_when_empty = False
-
     def __post_init__(self) -> None:
         check_key(self.key)
-        if _absorbs(self.inner):
+        if _any_part(self.inner, "absorbs"):
             raise BadTypeError(f"{self.inner!r} keeps items by key itself: it cannot be applied by_key")
+        if _any_part(self.inner, "gathers"):
+            raise BadTypeError(f"{self.inner!r} gathers a whole group, whatever its keys: it cannot be applied by_key")
         whole(self.max_keys, "max_keys")
         duration(self.idle_seconds, "idle_seconds", optional=True)
+
+    @property
+    def asks_when_empty(self) -> bool:  # type: ignore[override]
+        """Whether the policy does."""
+        return self.inner.asks_when_empty
 
     def demand(self, slots: Sequence[str]) -> Demand:
         """What the policy needs, of one key."""
@@ -47,14 +58,22 @@ class ByKey(Policy):
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Ask for the keys that something changed for, in order, until one is ready."""
         keys = _Keys(self, slots, job_state)
-        keys.sort_arrivals()
+        keys.update()
         keys.forget_idle()
-        for key in keys.due():
-            answer = keys.ask_for(key)
-            if answer[0]:
-                keys.see_to_timers()
-                return answer
+        draft = Draft(slots)
+        is_yes = False
+        try:
+            for key in keys.due():
+                answer = keys.ask_for(key)
+                if answer is not None and answer[0]:
+                    is_yes = True
+                    return answer
+        finally:
+            draft.close(keep=is_yes)
+            failure = keys.see_to_failed()
         keys.see_to_timers()
+        if failure is not None:
+            raise failure
         return self.no((len(keys.entries), None))
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
@@ -75,128 +94,222 @@ class ByKey(Policy):
         return f"({self.inner!r}).by_key({key}{more})"
 
 
-def _absorbs(policy: Any) -> bool:
-    """Whether a policy, or any that it is made of, takes items while it says no."""
+def _any_part(policy: Any, kind: str) -> bool:
+    """Whether a policy, or any that it is made of, is of a kind: it takes items while it says no, it gathers."""
     parts = policy.parameters().values() if isinstance(policy, Policy) else policy if isinstance(policy, tuple) else ()
-    return (isinstance(policy, Policy) and policy.absorbs) or any(map(_absorbs, parts))
+    return (isinstance(policy, Policy) and getattr(policy, kind)) or any(_any_part(part, kind) for part in parts)
 
 
 class _Keys:
-    """The keys of one job, while the policy is asked."""
+    """The keys of one job, while the policy is asked.
+
+    What it knows is kept: it tells the items that wait, whatever becomes of a yes. An entry holds the numbers of the
+    items of a key by slot, the memory of the policy, and whether the key is to be asked for.
+    """
 
     def __init__(self, whole: ByKey, slots: Slots, job_state: JobState) -> None:
         self._whole = whole
         self._slots = slots
         self._job_state = job_state
-        self._memory = job_state.memory()
+        self._kept: dict[str, Any] = job_state.memory().setdefault(KEPT, {})
         self.now = now_ns(job_state)
-        self.entries: dict[Any, dict[str, Any]] = self._memory.setdefault(KEYS, {})
-        self._timers: dict[Any, int] = self._memory.setdefault(f"{PART}timers", {})
-        self._dirty: dict[Any, None] = dict.fromkeys(self._memory.get("dirty", ()))
-        closed = [name for name, slot in slots.items() if slot.is_closed]
-        if closed != self._memory.get("closed", []):
-            self._memory["closed"] = closed
-            self._dirty.update(dict.fromkeys(self.entries))
+        self.entries: dict[Any, dict[str, Any]] = self._kept.setdefault("entries", {})
+        self._seen: dict[str, int] = self._kept.setdefault("seen", {})
+        self._counts: dict[str, int] = self._kept.setdefault("counts", {})  # of what waits, by slot
+        self._due: list[list[Any]] = self._kept.setdefault("due", [[], []])  # to be popped, and newer ones
+        self._last_arrivals = Earliest(self._kept.setdefault("arrivals", {}))
+        self._timers = Earliest(self._kept.setdefault("timers", {}))
+        self._failed: list[tuple[Any, Exception]] = []
+        self._alive: dict[Any, None] = self._kept.setdefault("alive", {})  # keys whose timer keeps the job alive
 
-    def sort_arrivals(self) -> None:
-        """Note the items that were not seen yet under their keys."""
-        taken: dict[str, list[int]] = self._memory.pop("taken", None) or {}
-        for name, seqs in taken.items():
-            back = [seq for seq in seqs if name in self._slots and self._slots[name].queue.waiting_item(seq)]
-            for seq in back:
-                item = self._slots[name].queue.waiting_item(seq)
-                assert item is not None
-                self._add(name, seq, item[0])
-        seen: dict[str, int] = dict(self._memory.get("seen") or {})
-        self._memory["seen"] = seen
+    # --- what came ------------------------------------------------------------------------------------------
+
+    def update(self) -> None:
+        """Note the items that were not seen yet under their keys; see what was put back, or taken by others."""
+        closed = [name for name, slot in self._slots.items() if slot.is_closed]
+        undone = self._job_state._asking("by_key").undone
+        if undone != self._kept.get("undone", 0):
+            self._kept["undone"] = undone
+            self._see_all()
         for name, slot in self._slots.items():
-            for point in slot.peek_points_since(seen.get(name, 0)):
-                self._add(name, point.seq, point.data)
-            seen[name] = slot.queue.next_seq
+            self._see_new(name, slot.queue)
+            while self._counts.get(name, 0) != slot.queue.waiting:
+                if not self._see_new(name, slot.queue):
+                    self._see_all()
+                    break
+        if closed != self._kept.get("closed", []):
+            self._kept["closed"] = closed
+            for key in self.entries:
+                self._look_at(key)
 
-    def _add(self, name: str, seq: int, data: Any) -> None:
-        key = key_of(self._whole.key, data)
-        entry = self.entries.pop(key, None) or {"items": {}, "memory": {}}
-        self.entries[key] = entry  # at the end: the first is the one that was idle longest
-        entry["at"] = self.now
-        entry["items"][name] = sorted([*entry["items"].get(name, ()), seq])
-        self._dirty[key] = None
-        while len(self.entries) > self._whole.max_keys:
-            self._drop(next(iter(self.entries)), "too many keys")
+    def _see_new(self, name: str, queue: ItemQueue) -> bool:
+        seen = self._seen.get(name, 0)
+        if queue.next_seq == seen:
+            return False
+        found = queue.peek_since(seen)
+        for seq, item in found:
+            key = self._add(name, seq, item)
+            self._seen[name] = seq + 1
+            self._last_arrivals.set(key, self.now)
+            while len(self.entries) > self._whole.max_keys:
+                longest_idle = self._last_arrivals.first()
+                assert longest_idle is not None
+                self._drop(longest_idle[1], "too many keys")
+        return bool(found)
 
-    def _drop(self, key: Any, reason: str) -> None:
-        entry = self.entries.pop(key)
-        self._dirty.pop(key, None)
-        self._timers.pop(key, None)
-        for name, seqs in entry["items"].items():
-            self._slots[name].drop(seqs, reason)
+    def _add(self, name: str, seq: int, item: Item) -> Any:
+        key = key_of(self._whole.key, item[0])
+        entry = self.entries.setdefault(key, {"items": {}, "memory": {}, "is_due": False})
+        add(entry["items"].setdefault(name, new_chain()), seq)
+        self._counts[name] = self._counts.get(name, 0) + 1
+        self._look_at(key)
+        return key
+
+    def _see_all(self) -> None:
+        """Begin anew with what waits now; every key is due."""
+        for key, entry in self.entries.items():
+            entry["items"] = {}
+            self._look_at(key)
+        self._counts.clear()
+        waits = []
+        for place, (name, slot) in enumerate(self._slots.items()):
+            seen = slot.queue.next_seq
+            with slot.queue.lock:
+                found = slot.queue.peek()
+            self._seen[name] = max(seen, found[-1][0] + 1) if found else seen  # one may have come in between
+            waits += [(item[2], place, seq, name, item) for seq, item in found]
+        for _, _, seq, name, item in sorted(waits, key=lambda found: found[:3]):
+            key = self._add(name, seq, item)
+            if self._last_arrivals.at(key) is None:
+                self._last_arrivals.set(key, self.now)
+
+    # --- whom to ask for ------------------------------------------------------------------------------------
+
+    def _look_at(self, key: Any) -> None:
+        """Have a key asked for after all that are due."""
+        if not self.entries[key]["is_due"]:
+            self.entries[key]["is_due"] = True
+            self._due[1].append(key)
+
+    def _look_first_at(self, key: Any) -> None:
+        self.entries[key]["is_due"] = True
+        self._due[0].append(key)
+
+    def due(self) -> Iterator[Any]:
+        """Give the keys to ask for, each once: something came for it, or its timer is due."""
+        while (first := self._timers.first()) is not None and first[0] <= self.now:
+            self._set_timer(first[1], None)
+            self._look_at(first[1])
+        older, newer = self._due
+        while older or newer:
+            if not older:
+                older.extend(reversed(newer))
+                newer.clear()
+            key = older.pop()
+            if key in self.entries and self.entries[key]["is_due"]:
+                self.entries[key]["is_due"] = False
+                yield key
+
+    def ask_for(self, key: Any) -> Answer | None:
+        """Ask the policy about the items of one key; None where nothing of it is left to ask about."""
+        entry = self.entries[key]
+        if not any(map(count_of, entry["items"].values())):
+            if not entry["memory"]:
+                self._remove(key)
+                return None
+            if not self._whole.inner.asks_when_empty:
+                return None
+        own = {name: Slot.within(self._queue_of(entry, name)) for name in self._slots}
+        before = {name: slot.queue.waiting for name, slot in own.items()}
+        draft = Draft(own)
+        view = PartOfJob(self._job_state, entry["memory"])
+        try:
+            answer = self._whole.inner.ask(own, cast(JobState, view))
+        except Exception as error:  # noqa: BLE001  raised when the other keys, which it does not concern, were asked
+            draft.undo()
+            self._failed.append((key, error))
+            return None
+        else:
+            if not answer[0]:
+                draft.undo()
+        finally:
+            for name, slot in own.items():
+                self._counts[name] = self._counts.get(name, 0) + slot.queue.waiting - before[name]
+        return self._activate(key, view, draft, answer) if answer[0] else self._decline(key, view, answer)
+
+    def see_to_failed(self) -> Exception | None:
+        """Have the keys looked at again whose policy failed; gives the first error."""
+        for key, _ in self._failed:
+            self._look_at(key)
+        return self._failed[0][1] if self._failed else None
+
+    def _queue_of(self, entry: dict[str, Any], name: str) -> KeyQueue:
+        whole = self._slots[name].queue
+        chain = entry["items"].get(name)
+        return KeyQueue(whole, new_chain() if chain is None else tidied(chain, whole))
+
+    def _decline(self, key: Any, view: PartOfJob, answer: Answer) -> Answer:
+        self._set_timer(key, None if view.wake is None else (self.now + view.wake[0], view.wake[1]))
+        return answer
+
+    def _activate(self, key: Any, view: PartOfJob, draft: Draft, answer: Answer) -> Answer:
+        """Deliver; the key is looked at again if that changed anything for it."""
+        on_undo(self._job_state, partial(self._undo, key, view, draft.taken(), self._timer_of(key)))
+        self._set_timer(key, None)
+        if draft.has_taken or view.is_to_be_asked_again:
+            self._look_first_at(key)
+        if not draft.has_taken or view.is_to_be_asked_again:
+            ask_again(self._job_state)  # timers of other keys may be set
+        message = {"key": key, "message": answer[2]}
+        return True, answer[1], message, (len(self.entries), (repr(key), answer[3]))
+
+    def _undo(self, key: Any, view: PartOfJob, taken: dict[str, list[int]], timer: Timer) -> None:
+        """Make what a yes changed as it was before."""
+        view.forget()
+        for name, seqs in taken.items():
+            if seqs:
+                put_back(self.entries[key]["items"][name], len(seqs))
+                self._counts[name] += len(seqs)
+        self._set_timer(key, timer)
+        self._look_first_at(key)
+
+    # --- timers and the end of keys -------------------------------------------------------------------------
+
+    def _timer_of(self, key: Any) -> Timer:
+        at = self._timers.at(key)
+        return None if at is None else (at, key in self._alive)
+
+    def _set_timer(self, key: Any, timer: Timer) -> None:
+        self._alive.pop(key, None)
+        if timer is None:
+            self._timers.remove(key)
+            return
+        self._timers.set(key, timer[0])
+        if timer[1]:
+            self._alive[key] = None
+
+    def see_to_timers(self) -> None:
+        """Wake for the first key that is due, or was idle for too long."""
+        dues = [first[0] for first in (self._timers.first(),) if first is not None]
+        longest_idle = None if self._whole.idle_seconds is None else self._last_arrivals.first()
+        if longest_idle is not None and self._whole.idle_seconds is not None:
+            dues.append(longest_idle[0] + to_ns(self._whole.idle_seconds))
+        if dues:
+            wake_in(self._job_state, min(dues) - self.now, keep_alive=bool(self._alive))
 
     def forget_idle(self) -> None:
         """Drop what belongs to keys that were idle too long."""
         if self._whole.idle_seconds is None:
             return
-        limit = to_ns(self._whole.idle_seconds)
-        while self.entries:
-            key = next(iter(self.entries))
-            if self.now - self.entries[key]["at"] < limit:
-                return
-            self._drop(key, "idle key")
+        limit = self.now - to_ns(self._whole.idle_seconds)
+        while (first := self._last_arrivals.first()) is not None and first[0] <= limit:
+            self._drop(first[1], "idle key")
 
-    def due(self) -> list[Any]:
-        """Give the keys to ask for: something came, or their timer is due."""
-        self._dirty.update(dict.fromkeys(key for key, due in self._timers.items() if due <= self.now))
-        return [key for key in self._dirty if key in self.entries]
+    def _drop(self, key: Any, reason: str) -> None:
+        for name, chain in self._remove(key)["items"].items():
+            self._counts[name] -= self._slots[name].drop(seqs_of(chain), reason)
 
-    def ask_for(self, key: Any) -> Answer:
-        """Ask the policy about the items of one key."""
-        entry = self.entries[key]
-        own = {name: self._own_slot(name, entry["items"].get(name, [])) for name in self._slots}
-        view = PartOfJob(self._job_state, entry["memory"])
-        draft = Draft(own)
-        answer = self._whole.inner.ask(own, cast(JobState, view))
-        self._timers.pop(key, None)
-        if not answer[0] and view.wake is not None:
-            self._timers[key] = self.now + view.wake[0]
-        taken = {name: sorted(seqs) for name, seqs in draft.taken().items() if seqs} if answer[0] else {}
-        for name, slot in own.items():
-            waits = [seq for seq in entry["items"].get(name, ()) if slot.queue.waiting_item(seq) is not None]
-            self._drop_with(name, slot, entry["items"].get(name, []), waits, taken.get(name, []))
-            if answer[0]:
-                entry["items"][name] = waits
-        draft.close(keep=answer[0])
-        if not answer[0]:
-            self._dirty.pop(key, None)
-            return answer
-        for name, seqs in taken.items():
-            self._slots[name].consume_points(seqs)
-        self._memory["taken"] = taken
-        if not any(entry["items"].values()) and not entry["memory"]:
-            del self.entries[key]
-        return True, answer[1], {"key": key, "message": answer[2]}, (len(self.entries), (repr(key), answer[3]))
-
-    def _drop_with(self, name: str, slot: Slot, had: list[int], waits: list[int], taken: list[int]) -> None:
-        """Drop what the policy dropped, for the same reasons."""
-        gone = sorted(set(had).difference(waits, taken))
-        held = set(slot.queue.lent or ())
-        gone = [seq for seq in gone if seq not in held]
-        reasons = list(slot.queue.drops or {})
-        if gone and reasons:
-            self._slots[name].drop(gone, reasons[0])
-
-    def _own_slot(self, name: str, seqs: list[int]) -> Slot:
-        queue = self._slots[name].queue
-        pairs = [(seq, item) for seq in seqs if (item := queue.waiting_item(seq)) is not None]
-        own = ItemQueue(SlotDefinition(name, None), queue.routine_id, queue.clock, shared=True)
-        own.refill(waiting=pairs, done=[], next_seq=queue.next_seq, limit=1)
-        own.is_closed = queue.is_closed
-        return Slot.within(own)
-
-    def see_to_timers(self) -> None:
-        """Remember which keys are to be asked for, and wake for the first that is due."""
-        self._memory["dirty"] = [key for key in self._dirty if key in self.entries]
-        dues = list(self._timers.values())
-        if self._whole.idle_seconds is not None and self.entries:
-            first = next(iter(self.entries.values()))
-            dues.append(first["at"] + to_ns(self._whole.idle_seconds))
-        if dues:
-            wake_in(self._job_state, min(dues) - self.now)
+    def _remove(self, key: Any) -> dict[str, Any]:
+        self._last_arrivals.remove(key)
+        self._set_timer(key, None)
+        return self.entries.pop(key)

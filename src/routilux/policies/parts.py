@@ -3,34 +3,53 @@
 Design: §4.2, §4.8.
 """
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
+from routilux.item_queue import ItemQueue
+from routilux.item_store import Taken
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots
 from routilux.policies.ground import SECOND, ask_again, wake_in
 
 PART = "part "
-KEYS = "part keys"
-KEPT = "kept"
+KEPT = f"{PART}kept"
 """What a policy notes under this name stands, like a drop, also when its yes does not count."""
 Facts = tuple[bool, Any]
 """What a part decided, and the facts behind it."""
 
 
 class PartOfJob:
-    """The job as one part of a composed policy sees it. All but memory and timer is the job's own."""
+    """The job as one part of a composed policy sees it. All but memory and timer is the job's own.
 
-    def __init__(self, job_state: JobState, memory: dict[str, Any]) -> None:
+    What was changed since it was made can be undone: the memory as it was when it was first looked at comes back,
+    with those of the parts within. Policies replace the values of their memory; only what is kept is changed in place.
+    """
+
+    __slots__ = ("_before", "_memory", "_place", "_undoers", "_whole", "is_to_be_asked_again", "wake")
+
+    def __init__(self, job_state: JobState, memory: dict[str, Any] | None = None, place: int | None = None) -> None:
         self._whole = job_state
         self._memory = memory
+        self._place = place
+        self._before: dict[str, Any] | None = None
+        self._undoers: list[Callable[[], None]] = []
         self.wake: tuple[int, bool] | None = None
         self.is_to_be_asked_again = False
 
     def memory(self) -> dict[str, Any]:
-        """Give the memory of this part."""
-        return self._memory
+        """Give the memory of this part: the one it was made with, one within the whole's, or the whole's."""
+        memory = self._memory
+        if memory is None or self._before is None:
+            if memory is None:
+                memory = self._whole.memory()
+                if self._place is not None:
+                    memory = memory.setdefault(f"{PART}{self._place}", {})
+                self._memory = memory
+            self._before = dict(memory)
+        return memory
 
     def wake_after(self, seconds: float, *, keep_alive: bool = False) -> None:
         """Note when this part wants to be asked again."""
@@ -42,17 +61,39 @@ class PartOfJob:
         """Note that this part is to be asked again after its yes."""
         self.is_to_be_asked_again = True
 
+    def forget(self) -> None:
+        """Undo what its yes, which does not count, did to its memory; what is kept stays."""
+        while self._undoers:
+            self._undoers.pop()()
+        memory, before = self._memory, self._before
+        if memory is None or before is None:
+            return
+        stays = {name: value for name, value in memory.items() if _is_of_part(name)}
+        memory.clear()
+        memory.update(before | stays)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._whole, name)
+
+
+def on_undo(job_state: Any, undo: Callable[[], None]) -> None:
+    """Have something undone where the yes that is about to be given does not count; newest first."""
+    if isinstance(job_state, PartOfJob):
+        job_state._undoers.append(undo)
+
+
+def _is_of_part(name: Any) -> bool:
+    return isinstance(name, str) and name.startswith(PART)
 
 
 class Asked:
     """One part that was asked: its answer, and how to undo what it did to its memory."""
 
+    __slots__ = ("answer", "view")
+
     def __init__(self, policy: Policy, place: int, slots: Slots, job_state: JobState) -> None:
-        self._memory: dict[str, Any] = job_state.memory().setdefault(f"{PART}{place}", {})
-        self._before = _copied(self._memory)
-        self.view = PartOfJob(job_state, self._memory)
+        self.view = PartOfJob(job_state, None, place)
+        on_undo(job_state, self.view.forget)
         self.answer: Answer = policy.ask(slots, cast(JobState, self.view))
 
     @property
@@ -67,37 +108,7 @@ class Asked:
 
     def forget(self) -> None:
         """Undo what its yes, which does not count, did to its memory."""
-        _undo(self._memory, self._before)
-
-
-def _undo(memory: dict[str, Any], before: dict[str, Any]) -> None:
-    """Give a memory, and those of its parts, their former values; what is kept stays."""
-    for name in [name for name in memory if name != KEPT and not _is_memory(name)]:
-        del memory[name]
-    for name, own in memory.items():
-        if _is_memory(name):
-            _undo(own, before.get(name, {}))
-    memory.update({name: value for name, value in before.items() if name not in memory})
-
-
-def _is_memory(name: Any) -> bool:
-    """Whether the memory of a part is found under this name."""
-    return isinstance(name, str) and name.removeprefix(PART).isdigit() and name.startswith(PART)
-
-
-def _copied(memory: dict[str, Any]) -> dict[str, Any]:
-    """Copy a memory: policies replace their values, only the memories of parts are changed in place."""
-    return {name: _copied_part(name, value) for name, value in memory.items()}
-
-
-def _copied_part(name: Any, value: Any) -> Any:
-    if name == KEYS:
-        return {
-            key: {"at": kept["at"], "items": dict(kept["items"]), "memory": _copied(kept["memory"])}
-            for key, kept in value.items()
-        }
-    is_part = isinstance(value, dict) and isinstance(name, str) and name.startswith(PART)
-    return _copied(value) if is_part else value
+        self.view.forget()
 
 
 def wake_for(asked: list[Asked], job_state: JobState) -> None:
@@ -116,39 +127,32 @@ def see_to_the_others(chosen: list[Asked], draft: "Draft", job_state: JobState) 
 class Draft:
     """What parts take while a composed policy is asked; also by hand, outside of an engine."""
 
+    __slots__ = ("_by_hand", "_marks")
+
     def __init__(self, slots: Slots) -> None:
-        self._queues = {name: slot.queue for name, slot in slots.items()}
-        self._by_hand = [queue for queue in self._queues.values() if queue.taken is None]
-        for queue in self._by_hand:
-            queue.taken = []
-        self._marks = {name: len(queue.taken or ()) for name, queue in self._queues.items()}
+        self._by_hand: list[ItemQueue] = []
+        self._marks: list[tuple[str, ItemQueue, list[Taken], int]] = []
+        for name, slot in slots.items():
+            queue = slot.queue
+            if queue.taken is None:
+                queue.taken = []
+                self._by_hand.append(queue)
+            self._marks.append((name, queue, queue.taken, len(queue.taken)))
 
     def taken(self) -> dict[str, list[int]]:
         """Give the numbers of what was taken, by slot."""
-        return {
-            name: [seq for seqs, _ in (queue.taken or [])[self._marks[name] :] for seq in seqs]
-            for name, queue in self._queues.items()
-        }
+        return {name: [seq for seqs, _ in taken[mark:] for seq in seqs] for name, _, taken, mark in self._marks}
 
     @property
     def has_taken(self) -> bool:
         """Whether anything was taken."""
-        return any(self.taken().values())
+        return any(len(taken) > mark for _, _, taken, mark in self._marks)
 
     def undo(self) -> None:
         """Put what was taken back in place."""
-        for name, queue in self._queues.items():
-            taken = queue.taken or []
-            newer = taken[self._marks[name] :]
-            if not newer:
-                continue
-            del taken[self._marks[name] :]
-            with queue.lock:
-                lent = queue.lent or set()
-                cut = [record for record in newer if record[0][0] not in lent]
-                for seqs, _ in newer:
-                    lent.difference_update(seqs)
-                queue._restore(cut)
+        for _, queue, taken, mark in self._marks:
+            if len(taken) > mark:
+                queue.untake(mark)
 
     def close(self, keep: bool) -> None:
         """Make final what was taken by hand, or put it back."""

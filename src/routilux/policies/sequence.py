@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand
 from routilux.errors import BadTypeError, BadValueError
 from routilux.job import JobState
 from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_seqs
@@ -37,6 +38,19 @@ class SequencePolicy(LeafPolicy):
             function(self.key, "key")
         one_of(self.contiguity, CONTIGUITY, "contiguity")
         whole(self.max_unfinished, "max_unfinished")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """One item for each step."""
+        named = [what for _, what in self.steps if isinstance(what, str)]
+        timed = self.within_seconds is not None
+        return Demand(
+            {name: named.count(name) for name in named},
+            len(self.steps),
+            has_timeout=timed,
+            fires_at_end=timed,
+            seconds=self.within_seconds,
+            named=tuple(dict.fromkeys(named)),
+        )
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes for each match, in the order in which they were completed."""

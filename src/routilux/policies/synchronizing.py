@@ -3,9 +3,11 @@
 Design: §4, and the catalogue of policies. Source: the approximate-time policy of message_filters, ROS.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from routilux.demand import Demand, each
 from routilux.job import JobState
 from routilux.policies.core import Answer, Policy, Slots, take_seqs
 from routilux.policies.event_time import TimeOf, check_time_of
@@ -40,6 +42,11 @@ class SyncTimePolicy(LeafPolicy):
         tolerance(self.slop_seconds, "slop_seconds")
         check_time_of(self.time_of)
         duration(self.max_wait_seconds, "max_wait_seconds", optional=True)
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """One item of each slot, near to each other."""
+        timed = self.max_wait_seconds is not None
+        return Demand(each(slots, 1), 1, has_timeout=timed, fires_at_end=timed, seconds=self.max_wait_seconds)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes for the oldest best set, once nothing closer can come."""

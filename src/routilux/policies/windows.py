@@ -6,9 +6,11 @@ that it agrees with how far arrivals were looked at. Windows are numbered from t
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routilux.demand import Demand
 from routilux.errors import BadValueError
 from routilux.job import JobState
 from routilux.policies.arrivals import Arrivals, Deliveries, Drops
@@ -51,6 +53,10 @@ class WindowPolicy(LeafPolicy):
         duration(self.idle_seconds, "idle_seconds", optional=True)
         if self.time_of is None and (self.lateness_seconds or self.idle_seconds is not None or self.on_late != "drop"):
             raise BadValueError("lateness_seconds, on_late and idle_seconds need time_of=: an arrival is never late")
+
+    def demand(self, slots: Sequence[str]) -> Demand:
+        """One item, and the time of a window."""
+        return Demand(total=1, seconds=self.size_seconds)
 
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes for each window that is over, the oldest first."""

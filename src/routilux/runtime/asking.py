@@ -3,11 +3,22 @@
 Design: §4.1, §10.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from routilux.errors import PolicyError
 from routilux.policies.core import Policy
+
+
+def claiming(ask: Callable[[Any, Any], Any], contested: Sequence[str]) -> Callable[[Any, Any], Any]:
+    """Claim the queues in which producers may drop, before the policy is asked."""
+
+    def claim_and_ask(slots: Any, job: Any) -> Any:
+        for name in contested:
+            slots[name].queue.claim()
+        return ask(slots, job)
+
+    return claim_and_ask
 
 
 def checked_policy(routine_id: str, policy: Callable[..., Any]) -> Callable[[Any, Any], Any]:

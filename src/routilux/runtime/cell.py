@@ -17,6 +17,7 @@ from routilux.current import current
 from routilux.errors import UnknownEventError
 from routilux.explanation import Note
 from routilux.item_queue import ItemQueue
+from routilux.policies.parts import PartOfJob
 from routilux.record import RoutineRecord
 from routilux.runtime import failing, outcome, waking
 from routilux.runtime.activation import RETURNED, Activation, AtomicActivation, Phase
@@ -337,11 +338,15 @@ class Cell:
         queues = self.queues
         for queue in queues:
             queue.taken = []
+        hold = self.hold
         try:
-            answer = self.plan.ask(self.record.slots, self.job) if not self.forced else self._take_all()
-            if answer[0] and self.hold is not None and self.hold.stops(answer[1]):
-                self._reject()
-                return None
+            if hold is not None:
+                answer = self._ask_on_trial(hold)
+                if answer is None:
+                    self._reject()
+                    return None
+            else:
+                answer = self.plan.ask(self.record.slots, self.job) if not self.forced else self._take_all()
         except Exception as error:  # noqa: BLE001  whatever a policy raises is answered by its handler
             self._reject()
             failing.policy_failed(self, error)
@@ -366,6 +371,19 @@ class Cell:
             if queue.fresh_drops:
                 self.report_drops(queue)
         return self._begin(activation, answer)
+
+    def _ask_on_trial(self, hold: Hold) -> Any:
+        """Ask before a breakpoint; where that stops the yes, give None: then the policy remembers nothing of it."""
+        view = PartOfJob(self.job)
+        answer = self.plan.ask(self.record.slots, view) if not self.forced else self._take_all()
+        if answer[0] and hold.stops(answer[1]):
+            view.forget()
+            return None
+        if view.wake is not None:
+            self.record.wake = (self.ticks() + view.wake[0], view.wake[1])
+        if view.is_to_be_asked_again:
+            self.dirty = True
+        return answer
 
     def _decide_source(self, activation: Activation) -> Activation | None:
         """Begin the one activation of a routine without slots and policy."""
@@ -435,6 +453,8 @@ class Cell:
             self.report_drops(queue)
 
     def _take_all(self) -> Any:
+        for queue in self.queues:
+            queue.claim()
         data = {name: slot.consume_all_new() for name, slot in self.record.slots.items()}
         return True, data, {"reason": "activated by hand"}, Note("activated by hand")
 

@@ -223,28 +223,21 @@ class Lineage:
         """Note which activation of the gather took these groups."""
         with self._lock:
             groups = self._groups(scope.gather_id)
-            found = []
-            for number in numbers:
-                groups.complete.pop(number, None)
-                if number in groups.open:
-                    groups.open[number].delivered_by = activation.number
-                    found.append(groups.open[number])
-            return found
+            found = [groups.deliver(number, activation.number) for number in numbers]
+            return [group for group in found if group is not None]
 
     def take_back(self, scope: Scope, activation_number: int) -> None:
         """Note that an activation of the gather did not count."""
         with self._lock:
-            groups = self._groups(scope.gather_id)
-            for number in groups.delivered_by(activation_number):
-                groups.open[number].delivered_by = None
-                if not groups.open[number].pending:
-                    groups.complete[number] = None
+            self._groups(scope.gather_id).take_back(activation_number)
 
     def close_delivered(self, scope: Scope, activation_number: int) -> None:
         """Be done with the groups that an activation of the gather took; what still comes of them is late."""
         with self._lock:
-            for number in self._groups(scope.gather_id).delivered_by(activation_number):
+            groups = self._groups(scope.gather_id)
+            for number in groups.delivered_by(activation_number):
                 self.forget(scope, number)
+            groups.delivered.pop(activation_number, None)
 
     def close_all(self, scope: Scope) -> None:
         """Be done with all groups of a gather that has ended."""
@@ -278,6 +271,8 @@ class Lineage:
     def recount(self) -> None:
         """Count what a job that goes on holds: its items, its activations, its open groups."""
         with self._lock:
+            for scope in self._scopes.values():
+                self._groups(scope.gather_id).reckon()
             for cell in self._cells.values():
                 part: Part | None = cell.lineage
                 if part is None:
@@ -292,12 +287,7 @@ class Lineage:
                 for group in self._groups(scope.gather_id).open.values():
                     self.add(self._held_by(scope, group.tags))
             for scope in self._scopes.values():
-                groups = self._groups(scope.gather_id)
-                groups.complete = {
-                    number: None
-                    for number, group in groups.open.items()
-                    if not group.pending and group.delivered_by is None
-                }
+                self._groups(scope.gather_id).reckon()
 
     def _tags_again(self, part: Part, activation: Activation) -> tuple[Tag, ...]:
         tags = set(part.counted(_tags_taken(activation)))

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from routilux.definition import FlowDefinition, RoutineDefinition
+from routilux.definition import FlowDefinition, OnFull, RoutineDefinition
 from routilux.graph import components
 from routilux.policies.core import Policy
 from routilux.policies.counting import ImmediatePolicy, immediate_policy
 from routilux.policies.gather import OneGroupPolicy
 from routilux.recovery import ErrorHandler, ErrorStrategy
-from routilux.runtime.asking import checked_policy
+from routilux.runtime.asking import checked_policy, claiming
 from routilux.runtime.scopes import Scope, scopes_of
 
 PLAN = "plan"
@@ -95,7 +95,7 @@ def _by_group(routine: RoutinePlan) -> RoutinePlan:
     if type(routine.value) is not ImmediatePolicy:
         return routine
     policy = OneGroupPolicy()
-    return replace(routine, policy=policy, value=policy, ask=policy.ask)
+    return replace(routine, policy=policy, value=policy, ask=_asking(routine.definition, policy))
 
 
 def _plan_routine(
@@ -121,7 +121,7 @@ def _plan_routine(
         is_source=routine.is_source,
         policy=policy,
         value=policy if isinstance(policy, Policy) else None,
-        ask=_asking(routine.routine_id, policy),
+        ask=_asking(routine, policy),
         slot_names=tuple(slot.name for slot in routine.slots),
         keywords=routine.shape.keywords if routine.shape else (),
         wants_message=routine.shape is not None and "policy_message" in routine.shape.keywords,
@@ -136,11 +136,12 @@ def _plan_routine(
     )
 
 
-def _asking(routine_id: str, policy: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+def _asking(definition: RoutineDefinition, policy: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     """Give what asks a policy; what the policies of users answer is checked."""
-    if isinstance(policy, Policy) and type(policy).__module__.startswith("routilux."):
-        return policy.ask
-    return checked_policy(routine_id, policy)
+    is_ours = isinstance(policy, Policy) and type(policy).__module__.startswith("routilux.")
+    ask = policy.ask if isinstance(policy, Policy) and is_ours else checked_policy(definition.routine_id, policy)
+    contested = [slot.name for slot in definition.slots if slot.on_full is OnFull.DROP_OLDEST]
+    return claiming(ask, contested) if contested else ask
 
 
 def _is_plain_function(logic: Any) -> bool:

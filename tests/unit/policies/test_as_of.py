@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from routilux import InvalidFlowError, JobState, Slot
 from routilux.policies import as_of_policy, debounce_policy
 from routilux.testing import ManualClock, check_picture
 from tests.unit.policies.scene import Scene, steps_of
@@ -156,7 +157,11 @@ def test_bad_parameters_are_refused(arguments: Any, kind: Any, words: str) -> No
         as_of_policy(*arguments)
 
 
-def test_other_slots_fail_the_job_with_the_reason() -> None:
-    scene = Scene(as_of_policy("x", "y"), "x", "z")
-    scene.send(x="a")
-    assert "pairs two slots, but there are x, z" in str(scene.job.error)
+def test_other_slots_are_refused_before_the_job_begins() -> None:
+    with pytest.raises(InvalidFlowError, match="names the slot 'y'; the routine has 'x', 'z'"):
+        Scene(as_of_policy("x", "y"), "x", "z")
+
+
+def test_other_slots_are_refused_by_hand() -> None:
+    with pytest.raises(ValueError, match="pairs two slots, but there are x, z"):
+        as_of_policy("x", "y")({"x": Slot("x"), "z": Slot("z")}, JobState("f"))

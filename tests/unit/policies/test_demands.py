@@ -13,6 +13,7 @@ from routilux.demand import demand_of
 from routilux.policies import (
     absence_policy,
     all_slots_ready_policy,
+    as_of_policy,
     batch_size_policy,
     combine_latest_policy,
     count_or_timeout_policy,
@@ -20,17 +21,21 @@ from routilux.policies import (
     each_item_policy,
     first_of,
     immediate_policy,
+    join_policy,
     latest_policy,
     manual_policy,
     quorum_policy,
     rates_policy,
     schedule_policy,
+    sequence_policy,
     session_policy,
     sliding_policy,
+    sync_time_policy,
     throttle_policy,
     time_interval_policy,
     until_policy,
     weight_policy,
+    window_policy,
     with_latest_policy,
 )
 from routilux.testing import ManualClock, SimRuntime
@@ -39,6 +44,8 @@ SLOTS = ("x", "y")
 SINGLE = [
     absence_policy(3),
     all_slots_ready_policy(),
+    as_of_policy("x", "y"),
+    as_of_policy("y", "x", 3, ord, on_unmatched="drop"),
     batch_size_policy(2),
     batch_size_policy(3),
     batch_size_policy(3, at_end="fire"),
@@ -47,6 +54,12 @@ SINGLE = [
     debounce_policy(2),
     each_item_policy(),
     immediate_policy(),
+    join_policy(str.lower),
+    join_policy(str.lower, need=1),
+    join_policy(str.lower, need=2, at_end="fire"),
+    join_policy(str.lower, within_seconds=3, on_expire="fire"),
+    join_policy(str.lower, build="y"),
+    join_policy(str.lower, build="x", at_end="hold"),
     latest_policy(),
     manual_policy(),
     quorum_policy(1),
@@ -55,12 +68,19 @@ SINGLE = [
     rates_policy({"x": 2, "y": 1}),
     rates_policy({"x": 1}),
     schedule_policy(every_seconds=3),
+    sequence_policy(["x", "y", "x"]),
+    sequence_policy([str.islower, str.isupper], 3),
+    sequence_policy([str.islower, "y", str.isupper], key=str.lower, contiguity="strict"),
     session_policy(2),
     sliding_policy(3, 2),
+    sync_time_policy(1),
+    sync_time_policy(2, ord, max_wait_seconds=3),
     throttle_policy(2, 1),
     time_interval_policy(3),
     until_policy(str.isupper),
     weight_policy(3, len),
+    window_policy(3),
+    window_policy(5, 2, ord, on_late="deliver"),
     with_latest_policy("x"),
 ]
 
@@ -80,7 +100,7 @@ def random_policy(draw: random.Random, depth: int = 2) -> Any:
         case 3:
             return one.within(4, draw.choice(("fire", "drop")))
         case 4:
-            return one.by_key(str.lower)
+            return one.labelled("absorbs") if "build=" in repr(one) else one.by_key(str.lower)
         case 5:
             return one.labelled("label")
         case _:

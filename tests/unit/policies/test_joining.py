@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from routilux import ErrorHandler, ErrorStrategy, Flow, JobState, Routine, Slot
+from routilux import ErrorHandler, ErrorStrategy, Flow, InvalidFlowError, JobState, Routine, Slot
 from routilux.policies import (
     all_slots_ready_policy,
     as_of_policy,
@@ -292,8 +292,6 @@ def test_bad_parameters_are_refused(arguments: Any, kind: Any, words: str) -> No
 @pytest.mark.parametrize(
     ("policy", "words"),
     [
-        (join_policy("id", build="z"), "build 'z' is none of the slots"),
-        (join_policy("id", need=3), "can never activate"),
         (join_policy({"y": "id"}), "no key is given for slot 'x'"),
         (join_policy(lambda item: [item]), "must be hashable"),
     ],
@@ -303,6 +301,22 @@ def test_what_does_not_fit_the_slots_fails_the_job_with_the_reason(policy: Any, 
     scene.sim.post(scene.job.job_id, "t", "x", {"id": 1})
     scene.sim.run_until_idle()
     assert (scene.job.status, words in str(scene.job.error)) == ("failed", True), scene.job.error
+
+
+@pytest.mark.parametrize(
+    ("policy", "refused", "by_hand"),
+    [
+        (join_policy("id", build="z"), "names the slot 'z'", "build 'z' is none of the slots"),
+        (join_policy("id", need=3), "it needs 3 slots, and there are 2", "can never activate"),
+    ],
+)
+def test_slots_that_a_join_lacks_are_refused_before_the_job_begins(policy: Any, refused: str, by_hand: str) -> None:
+    with pytest.raises(InvalidFlowError, match=refused):
+        Scene(policy, "x", "y")
+    job = JobState("f")
+    job.current_routine_id = "t"
+    with pytest.raises(ValueError, match=by_hand):
+        policy({"x": Slot("x"), "y": Slot("y")}, job)
 
 
 def test_a_join_with_a_build_side_is_not_applied_by_key() -> None:
