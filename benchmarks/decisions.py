@@ -1,6 +1,6 @@
 """What a decision costs: each policy over a backlog, its instructions counted and its time measured.
 
-A decision is all that `Cell._decide` does: asking the policy, what follows from its answer, up to the activation that
+A decision is all that `runtime.deciding` does: asking the policy, what follows from its answer, up to the activation that
 begins or does not. Policies that take a number of items are counted per item taken, out of a backlog; all of them per
 decision while items come one by one, to an empty slot or behind a backlog that the policy holds.
 Counts are made on `SimRuntime` like those of `benchmarks.guard`.
@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.measuring import Figure, measure
 from routilux import Flow, Routine, policies
 from routilux.policies import Policy
-from routilux.runtime.cell import Cell
+from routilux.runtime import deciding
 from routilux.testing import SimRuntime
 
-DECIDE = Cell._decide.__code__
+DECIDE = deciding.decide.__code__
 BACKLOGS = (10, 100_000)
 """How many items wait behind those that are taken."""
 SINK = "sink"
@@ -244,7 +244,7 @@ def _counted(work: Callable[[], None], when: Callable[[], bool] = lambda: True) 
 
     def enter(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal decisions, inside
-        if frame.f_code is DECIDE and frame.f_locals["self"].routine_id == SINK and when():
+        if frame.f_code is DECIDE and frame.f_locals["cell"].routine_id == SINK and when():
             inside = True
             decisions += 1
         if not inside:
@@ -282,11 +282,11 @@ def seconds_of_a_trickle(policy: Policy, backlog: int) -> float:
 
 def _timed(work: Callable[[], None]) -> tuple[float, int]:
     """Measure the seconds inside of decisions, and count them."""
-    decide = Cell._decide
+    decide = deciding.decide
     spent = 0.0
     decisions = 0
 
-    def timed(cell: Cell) -> Any:
+    def timed(cell: Any) -> Any:
         nonlocal spent, decisions
         if cell.routine_id != SINK:
             return decide(cell)
@@ -296,11 +296,11 @@ def _timed(work: Callable[[], None]) -> tuple[float, int]:
         spent += time.perf_counter() - begin
         return found
 
-    setattr(Cell, "_decide", timed)  # noqa: B010  for the time of this measurement
+    deciding.decide = timed  # for the time of this measurement
     try:
         work()
     finally:
-        setattr(Cell, "_decide", decide)  # noqa: B010
+        deciding.decide = decide
     return spent, decisions
 
 

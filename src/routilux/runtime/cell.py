@@ -15,17 +15,14 @@ from typing import Any
 
 from routilux.current import current
 from routilux.errors import UnknownEventError
-from routilux.explanation import Note
 from routilux.item_queue import ItemQueue
-from routilux.policies.parts import PartOfJob
 from routilux.record import RoutineRecord
-from routilux.runtime import failing, outcome, waking
+from routilux.runtime import deciding, outcome, waking
 from routilux.runtime.activation import RETURNED, Activation, AtomicActivation, Phase
 from routilux.runtime.holding import Hold
 from routilux.runtime.host import Host
 from routilux.runtime.lineage import Part
 from routilux.runtime.plan import RoutinePlan
-from routilux.runtime.telling import report_decision
 from routilux.runtime.watching import ObservedActivation, ObservedAtomicActivation
 
 SHARE = 64  # activations in one turn
@@ -250,7 +247,7 @@ class Cell:
             if self.limiter is not None and not self.limiter.acquire(self):
                 return Next.REST
             self.ask_due = False
-            activation = self._decide()
+            activation = deciding.decide(self)
             if activation is None:
                 following = self._after_no()
                 if following is not None:
@@ -326,137 +323,6 @@ class Cell:
             return
         if not self.record.ended and (self.started or self.record.skipped or not self.plan.is_source):
             self.run.end_routine(self)
-
-    # --- asking the policy ----------------------------------------------------------------------------------
-
-    def _decide(self) -> Activation | None:
-        """Ask the policy; give the activation to launch, its items taken, or None."""
-        activation = self.make_activation(self)
-        if self.plan.is_source:
-            return self._decide_source(activation)
-        current.set(activation)
-        queues = self.queues
-        for queue in queues:
-            queue.taken = []
-        hold = self.hold
-        try:
-            if hold is not None:
-                answer = self._ask_on_trial(hold)
-                if answer is None:
-                    self._reject()
-                    return None
-            else:
-                answer = self.plan.ask(self.record.slots, self.job) if not self.forced else self._take_all()
-        except Exception as error:  # noqa: BLE001  whatever a policy raises is answered by its handler
-            self._reject()
-            failing.policy_failed(self, error)
-            return None
-        if not answer[0]:
-            self._say_no(answer)
-            return None
-        activation.started_at = at = self.ticks()
-        activation.taken = taken = []
-        activation.numbers = numbers = []
-        for queue in queues:
-            if queue.taken:
-                records = queue.taken
-                taken.append((queue, records))
-                numbers.append((queue.name, (records[0][0],) if len(records) == 1 else [seqs for seqs, _ in records]))
-                for outbox in queue.accept(at):
-                    outbox.emptied(queue)
-            elif queue.has_left:
-                self._give_back(queue)
-            else:
-                queue.taken = None
-            if queue.fresh_drops:
-                self.report_drops(queue)
-        return self._begin(activation, answer)
-
-    def _ask_on_trial(self, hold: Hold) -> Any:
-        """Ask before a breakpoint; where that stops the yes, give None: then the policy remembers nothing of it."""
-        view = PartOfJob(self.job)
-        answer = self.plan.ask(self.record.slots, view) if not self.forced else self._take_all()
-        if answer[0] and hold.stops(answer[1]):
-            view.forget()
-            return None
-        if view.wake is not None:
-            self.record.wake = (self.ticks() + view.wake[0], view.wake[1])
-        if view.is_to_be_asked_again:
-            self.dirty = True
-        return answer
-
-    def _decide_source(self, activation: Activation) -> Activation | None:
-        """Begin the one activation of a routine without slots and policy."""
-        if self.started or (self.hold is not None and self.hold.stops({})):
-            return None
-        current.set(activation)
-        activation.started_at = self.ticks()
-        self.is_barred = True
-        return self._begin(activation, (True, {}, None, None))
-
-    def _begin(self, activation: Activation, answer: Any) -> Activation:
-        record = self.record
-        self.started = True
-        record.activation_count = activation.number = number = record.activation_count + 1
-        _, activation.data, activation.message, facts = answer
-        record.decisions.append([True, activation.started_at, facts, number])
-        if self.special:
-            self._after_special(activation)
-        self.flights.append(activation)
-        if self.limiter is not None:
-            activation.holds_place = self.limiter.began()
-        return activation
-
-    def _after_special(self, activation: Activation) -> None:
-        """Clear what made this yes special: a timer, a policy that had failed, an activation by hand, observers."""
-        if self.forced:
-            self.forced -= 1
-        self.policy_attempt = 0
-        if self.record.wake is not None or self.armed is not None:
-            self.record.wake = None
-            self.arm()
-        self.special = bool(self.forced or self.run.observers or self.lineage)
-        if self.lineage is not None:
-            self.lineage.begin(self, activation)
-        if self.run.observers:
-            report_decision(self)
-
-    def _say_no(self, answer: Any) -> None:
-        self._reject()
-        record = self.record
-        value = self.plan.value
-        cause = None if value is None else value.cause(answer[3])
-        record.note_no(self.ticks(), answer[3], cause)
-        self.policy_attempt = 0
-        if record.wake is not None or self.armed is not None:
-            self.special = True
-            self.arm()
-        if self.run.observers:
-            report_decision(self)
-
-    def _reject(self) -> None:
-        for queue in self.queues:
-            if queue.taken or queue.has_left:
-                self._give_back(queue)
-            elif queue.fresh_drops:
-                self.report_drops(queue)
-            queue.taken = None
-
-    def _give_back(self, queue: ItemQueue) -> None:
-        """Put back what was taken provisionally; let parked items into the room that drops made."""
-        enqueued = queue.next_seq
-        for outbox in queue.reject():
-            outbox.emptied(queue)
-        if queue.next_seq != enqueued:
-            self.dirty = True
-        if queue.fresh_drops:
-            self.report_drops(queue)
-
-    def _take_all(self) -> Any:
-        for queue in self.queues:
-            queue.claim()
-        data = {name: slot.consume_all_new() for name, slot in self.record.slots.items()}
-        return True, data, {"reason": "activated by hand"}, Note("activated by hand")
 
     def arm(self) -> None:
         """Set the timer that the policy asked for last."""

@@ -23,6 +23,11 @@ class Station(Protocol):
     width: int
     nested: bool
     ask_due: bool
+    armed: Any
+    is_barred: bool
+    dirty: bool
+    forced: int
+    hold: Any
     policy_attempt: int
     policy_pauses: bool
     special: bool
@@ -35,6 +40,7 @@ class Station(Protocol):
     history_numbers: Any
 
     def look_at_bars(self) -> None: ...
+    def arm(self) -> None: ...
     def tell(self, event: Any) -> None: ...
     def nudge(self) -> None: ...
     def report_drops(self, queue: ItemQueue) -> None: ...
