@@ -112,7 +112,7 @@ class _Keys:
         for name, slot in self._slots.items():
             for point in slot.peek_points_since(seen.get(name, 0)):
                 self._add(name, point.seq, point.data)
-            seen[name] = slot.queue.next_seq
+                seen[name] = point.seq + 1  # not the queue's: one more may have come meanwhile
 
     def _add(self, name: str, seq: int, data: Any) -> None:
         key = key_of(self._whole.key, data)

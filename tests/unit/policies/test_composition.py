@@ -215,3 +215,18 @@ def test_what_a_failed_activation_put_back_is_delivered_again_the_same(
     assert again.get_shared_data("seen") == expected
     for runtime in (sim, second):
         runtime.shutdown(wait=False)
+
+
+def test_by_key_sees_an_item_that_comes_while_it_is_asked() -> None:
+    slot, job = Slot("in"), JobState("by hand")
+    job.current_routine_id = "t"
+
+    def key(item: str) -> str:
+        if item == "a":
+            slot.enqueue("b")
+        return item
+
+    policy = immediate_policy().by_key(key)
+    slot.enqueue("a")
+    found = [policy({"in": slot}, job).data_slice for _ in range(3)]
+    assert found == [{"in": ["a"]}, {"in": ["b"]}, {}]
