@@ -69,5 +69,4 @@ if __name__ == "__main__":
         runtime.wait_for_job(job.job_id)
     for origin, (start, count, delay) in sorted(job.result.items()):
         print(f"{origin}  {start:%d %B %H:%M} UTC  {count} departures, {delay:5.1f} minutes late on average")
-    windows = job.explain("worst").status
-    print(job.status, windows, job.drops or "nothing dropped")
+    print(f"{job.status}; dropped as too late for its window: {job.drops or 'nothing'}")
