@@ -20,7 +20,7 @@ NO_PRIMARY = "no primary item can come"
 UNMATCHED = "unmatched"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class AsOfPolicy(LeafPolicy):
     """See `as_of_policy`."""
 

@@ -39,7 +39,7 @@ def _some_items(within_seconds: float | None, at_end: str) -> Demand:
     return Demand(total=1, has_timeout=has_timeout, fires_at_end=fires_at_end, seconds=within_seconds)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class WeightPolicy(LeafPolicy):
     """See `weight_policy`."""
 
@@ -100,7 +100,7 @@ class WeightPolicy(LeafPolicy):
         return self.yes(scan.take(), {"reason": reason}, facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class UntilPolicy(LeafPolicy):
     """See `until_policy`."""
 
@@ -205,7 +205,7 @@ def until_policy(
     return UntilPolicy(is_last, include, max_items, at_end)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class QuorumPolicy(LeafPolicy):
     """See `quorum_policy`."""
 

@@ -15,7 +15,7 @@ from routilux.record import Group, Groups
 LATE = "late"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class GatherPolicy(LeafPolicy):
     """See `gather_policy`."""
 

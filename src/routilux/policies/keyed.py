@@ -22,7 +22,7 @@ from routilux.policies.parts import KEYS, PART, Draft, PartOfJob
 from routilux.slot import Slot
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class ByKey(Policy):
     """``a.by_key(key)``: as a, for the items of each key by themselves."""
 
@@ -62,7 +62,7 @@ class ByKey(Policy):
         count, own = facts
         if own is None:
             return (Condition("keys that are ready", 0, 1, is_met=False), Condition("keys", count))
-        return (Condition(f"key {own[0]}", is_met=True, parts=self.inner.conditions(own[1])),)
+        return (Condition(f"key {own[0]}", is_met=True, parts=self.inner.explained(True, own[1])),)
 
     def cause(self, facts: Any) -> Any:
         """Any no is like another."""

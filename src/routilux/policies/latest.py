@@ -23,7 +23,7 @@ from routilux.slot import Slot
 SUPERSEDED = "superseded"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class LatestPolicy(LeafPolicy):
     """See `latest_policy`."""
 
@@ -77,7 +77,7 @@ class _LatestMemory:
         memory["latest"] = values
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class CombineLatestPolicy(LeafPolicy):
     """See `combine_latest_policy`."""
 
@@ -139,7 +139,7 @@ def _seen(slots: Slots, values: DataSlice) -> list[tuple[str, bool]]:
     return [(name, name in values or slot.queue.waiting > 0) for name, slot in slots.items()]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class WithLatestPolicy(LeafPolicy):
     """See `with_latest_policy`."""
 

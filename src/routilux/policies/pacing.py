@@ -41,7 +41,7 @@ def _never_reached(silence: str, quiet: float, limit: str, longest: float | None
     return (Doubt("R203", problem, f"give a longer {limit}"),)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class DebouncePolicy(LeafPolicy):
     """See `debounce_policy`."""
 
@@ -94,7 +94,7 @@ class DebouncePolicy(LeafPolicy):
         return self.yes(new_data(slots), {"reason": reason}, facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class ThrottlePolicy(LeafPolicy):
     """See `throttle_policy`."""
 
@@ -140,7 +140,7 @@ class ThrottlePolicy(LeafPolicy):
         return self.no(facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class SessionPolicy(LeafPolicy):
     """See `session_policy`."""
 

@@ -25,7 +25,7 @@ class TimeSet(NamedTuple):
     until: int
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class SyncTimePolicy(LeafPolicy):
     """See `sync_time_policy`."""
 

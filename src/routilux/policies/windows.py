@@ -23,7 +23,7 @@ FIRST = -(1 << 80)
 """A watermark before any time."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class WindowPolicy(LeafPolicy):
     """See `window_policy`."""
 

@@ -53,7 +53,7 @@ def conditions_of(cell: Any, facts: Any, verdict: bool) -> tuple[Condition, ...]
     policy = cell.plan.policy
     if cell.plan.value is not None:
         try:
-            conditions: tuple[Condition, ...] = policy.conditions(facts)
+            conditions: tuple[Condition, ...] = policy.explained(verdict, facts)
         except Exception as error:  # noqa: BLE001  an explanation that fails must not hurt who asks for it
             return (Condition(f"{policy!r} could not explain {facts!r:.80}: {error}"),)
         return conditions
