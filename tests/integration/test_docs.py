@@ -60,7 +60,9 @@ PYTHON_PAGES = [page for page in PAGES if blocks(page, "python")]
 @pytest.mark.parametrize("page", PYTHON_PAGES, ids=[str(page.relative_to(ROOT)) for page in PYTHON_PAGES])
 def test_code_of_a_page_runs_and_prints_what_the_page_shows(page: Path) -> None:
     for printed, text in run(page):
-        assert TIME.sub("", printed) == TIME.sub("", text)
+        if page.name == "README.md":  # real time
+            printed, text = TIME.sub("", printed), TIME.sub("", text)
+        assert printed == text
 
 
 def test_what_pages_show_is_compared() -> None:
