@@ -5,7 +5,7 @@ policy, its timer and when it was last seen; the items stay in the slots until t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from routilux.definition import SlotDefinition
@@ -49,20 +49,26 @@ class ByKey(Policy):
         keys = _Keys(self, slots, job_state)
         keys.sort_arrivals()
         keys.forget_idle()
+        asked = None
         for key in keys.due():
             answer = keys.ask_for(key)
             if answer[0]:
                 keys.see_to_timers()
-                return answer
+                return self.yes(answer[1], {"key": key, "message": answer[2]}, (True, f"{key!r:.80}", answer[3]))
+            asked = f"{key!r:.80}", answer[3]
         keys.see_to_timers()
-        return self.no((len(keys.entries), None))
+        return self.no((False, len(keys.entries), asked))
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
-        """How many keys wait, or the conditions of the one that was ready."""
-        count, own = facts
-        if own is None:
-            return (Condition("keys that are ready", 0, 1, is_met=False), Condition("keys", count))
-        return (Condition(f"key {own[0]}", is_met=True, parts=self.inner.explained(True, own[1])),)
+        """The conditions of the key that was ready; or how many keys wait, and what the one asked last lacks."""
+        if facts[0]:
+            return (Condition(f"key {facts[1]}", is_met=True, parts=self.inner.explained(True, facts[2])),)
+        _, count, asked = facts
+        counted = (Condition("keys that are ready", 0, 1, is_met=False), Condition("keys", count))
+        if asked is None:
+            return counted
+        parts = tuple(_of_key(condition, asked[0]) for condition in self.inner.explained(False, asked[1]))
+        return (*counted, Condition(f"key {asked[0]}", is_met=False, parts=parts))
 
     def cause(self, facts: Any) -> Any:
         """Any no is like another."""
@@ -73,6 +79,13 @@ class ByKey(Policy):
         more = "" if self.max_keys == 10_000 else f", max_keys={self.max_keys}"
         more += "" if self.idle_seconds is None else f", idle_seconds={self.idle_seconds}"
         return f"({self.inner!r}).by_key({key}{more})"
+
+
+def _of_key(condition: Condition, key: str) -> Condition:
+    """Name the key in each leaf, as a leaf may be shown alone."""
+    if not condition.parts:
+        return replace(condition, name=f"key {key}: {condition.name}")
+    return replace(condition, parts=tuple(_of_key(part, key) for part in condition.parts))
 
 
 def _absorbs(policy: Any) -> bool:
@@ -93,7 +106,7 @@ class _Keys:
         self.entries: dict[Any, dict[str, Any]] = self._memory.setdefault(KEYS, {})
         self._timers: dict[Any, int] = self._memory.setdefault(f"{PART}timers", {})
         self._dirty: dict[Any, None] = dict.fromkeys(self._memory.get("dirty", ()))
-        closed = [name for name, slot in slots.items() if slot.is_closed]
+        self._closed = closed = [name for name, slot in slots.items() if slot.is_closed]  # before looking at items
         if closed != self._memory.get("closed", []):
             self._memory["closed"] = closed
             self._dirty.update(dict.fromkeys(self.entries))
@@ -172,7 +185,7 @@ class _Keys:
         self._memory["taken"] = taken
         if not any(entry["items"].values()) and not entry["memory"]:
             del self.entries[key]
-        return True, answer[1], {"key": key, "message": answer[2]}, (len(self.entries), (repr(key), answer[3]))
+        return answer
 
     def _drop_with(self, name: str, slot: Slot, had: list[int], waits: list[int], taken: list[int]) -> None:
         """Drop what the policy dropped, for the same reasons."""
@@ -188,7 +201,7 @@ class _Keys:
         pairs = [(seq, item) for seq in seqs if (item := queue.waiting_item(seq)) is not None]
         own = ItemQueue(SlotDefinition(name, None), queue.routine_id, queue.clock, shared=True)
         own.refill(waiting=pairs, done=[], next_seq=queue.next_seq, limit=1)
-        own.is_closed = queue.is_closed
+        own.is_closed = name in self._closed
         return Slot.within(own)
 
     def see_to_timers(self) -> None:
