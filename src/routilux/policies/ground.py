@@ -146,7 +146,7 @@ def age_of(slots: Slots, item: Item) -> int:
 
 
 def all_closed(slots: Slots) -> bool:
-    """Tell whether nothing more can come."""
+    """Tell whether nothing more can come; ask before looking at items, as more may come until then."""
     return all(slot.queue.is_closed for slot in slots.values())
 
 

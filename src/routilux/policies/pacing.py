@@ -163,6 +163,7 @@ class SessionPolicy(LeafPolicy):
         if not waiting(slots):
             return self.no(NOTHING_NEW)
         memory = job_state.memory()
+        has_ended = all_closed(slots)  # before looking at items: more may come until then
         scan = Scan(slots, memory)
         gap = to_ns(self.gap_seconds)
         longest = None if self.max_seconds is None else to_ns(self.max_seconds)
@@ -182,7 +183,7 @@ class SessionPolicy(LeafPolicy):
         left = gap - quiet if longest is None else min(gap - quiet, longest - length)
         if left <= 0:
             return self._fire(memory, scan, "gap" if quiet >= gap else "max_seconds", facts)
-        if all_closed(slots):
+        if has_ended:
             return self._fire(memory, scan, "end", (*facts, END))
         wake_in(job_state, left)
         return self.no(facts)
