@@ -43,7 +43,7 @@ def departures(*, job_state: JobState, routine: Routine) -> Iterator[None]:
 @routine(policy=window_policy(HOUR, time_of=time_of, lateness_seconds=OUT_OF_ORDER))
 def hours(flights: list[Departure], *, routine: Routine, policy_message: dict[str, Any]) -> None:
     """All flights of one hour."""
-    for origin in {flight.origin for flight in flights}:
+    for origin in sorted({flight.origin for flight in flights}):
         delays = [flight.delay for flight in flights if flight.origin == origin]
         routine.emit("hour", (origin, policy_message["start"], len(delays), sum(delays) / len(delays)))
 

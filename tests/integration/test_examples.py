@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.integration.test_docs import ROOT
@@ -41,3 +42,13 @@ def test_example_fits_on_a_page_and_says_how_to_run_it(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 80
     assert f"Run it: .venv/bin/python {path.relative_to(ROOT).as_posix()}\n" in text
+
+
+def test_worst_hours_are_those_that_pandas_finds() -> None:
+    flights = pd.read_csv(EXAMPLES / "flights" / "data" / "flights.csv.gz").dropna(subset="dep_delay")
+    hours = flights.groupby(["origin", "time_hour"]).dep_delay.agg(["count", "mean"]).query("count >= 10").reset_index()
+    worst = hours.loc[hours.groupby("origin")["mean"].idxmax()]
+    shown = [line.split() for line in SHOWN["flights/worst_hours.py"].splitlines()[:3]]
+    assert [(line[0], line[5], line[7]) for line in shown] == [
+        (row.origin, str(row.count), f"{row.mean:.1f}") for row in worst.itertuples(index=False)
+    ]
