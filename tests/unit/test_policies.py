@@ -1007,3 +1007,53 @@ def test_a_policy_without_conditions_explains_itself_by_its_facts(policy: Any) -
     sim.post(job.job_id, "t", "in", 2)
     sim.run_until_idle()
     assert "even_count_policy('in') 2 yes" in str(job.explain("t").decisions[-2])
+
+
+def three(slots: Slots, job_state: JobState) -> tuple[bool, dict[str, Any], Any]:
+    count = slots["in"].get_unconsumed_count()
+    return (True, {"in": slots["in"].consume_new(3)}, "three") if count >= 3 else (False, {}, f"only {count} of 3")
+
+
+def test_explain_gives_the_message_with_which_a_function_said_no() -> None:
+    sim = SimRuntime()
+    flow = Flow("own", on_leftover="ok").add_routine(
+        Routine("t").add_slot("in").set_activation_policy(three).set_logic(lambda items: None)
+    )
+    job = sim.exec(flow, inputs={"t": {"in": [1, 2, 3, 4]}}, keep_open=True)
+    sim.run_until_idle()
+    yes, no = job.explain("t").decisions
+    assert [str(yes)[17:], str(no)[17:]] == ["yes: three(4 in in): three: yes", "no: three(1 in in): only 1 of 3: no"]
+
+
+@dataclass(frozen=True)
+class Clumsy(EvenCountPolicy):
+    """A policy of which one more method fails."""
+
+    fails: str = ""
+
+    def cause(self, facts: Any) -> Any:
+        if self.fails == "cause":
+            raise KeyError("x")
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        raise KeyError("x")
+
+
+def clumsy_job(fails: str) -> tuple[SimRuntime, JobState]:
+    sim = SimRuntime()
+    target = Routine("t").add_slot("in").set_activation_policy(Clumsy("in", fails=fails)).set_logic(lambda items: None)
+    target.set_error_handler(ErrorHandler(ErrorStrategy.CONTINUE))
+    job = sim.exec(Flow("own", on_leftover="ok").add_routine(target), inputs={"t": {"in": [1]}}, keep_open=True)
+    sim.run_until_idle()
+    return sim, job
+
+
+def test_a_policy_whose_cause_fails_is_answered_by_its_handler() -> None:
+    _, job = clumsy_job("cause")
+    assert job.status == "running"
+    assert [record.event_name for record in job.execution_history] == ["error_continued"]
+
+
+def test_a_policy_whose_conditions_fail_is_explained_by_its_facts() -> None:
+    _, job = clumsy_job("")
+    assert "could not explain 1: 'x' no" in str(job.explain("t"))
