@@ -97,6 +97,11 @@ def _calls(work: Callable[[SimRuntime], None]) -> int:
 
 
 def _instructions(work: Callable[[SimRuntime], None]) -> int:
+    return instructions_of(work, SimRuntime(seed=1))
+
+
+def instructions_of(work: Callable[[SimRuntime], None], sim: SimRuntime) -> int:
+    """Count the bytecode instructions of some work on a simulation."""
     found = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
@@ -109,7 +114,6 @@ def _instructions(work: Callable[[SimRuntime], None]) -> int:
         return trace
 
     before = sys.gettrace()
-    sim = SimRuntime(seed=1)
     sys.settrace(trace)
     try:
         work(sim)

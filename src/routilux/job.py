@@ -7,7 +7,6 @@ import contextlib
 import logging
 import secrets
 import threading
-from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -53,6 +52,29 @@ class JobState(JobData):
     (1, 'pending')
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_by_hand",
+        "_complete_callbacks",
+        "_dead_letter_count",
+        "_dead_letters",
+        "_host",
+        "_leftovers",
+        "_news",
+        "_params",
+        "_parked",
+        "_status",
+        "_status_callbacks",
+        "_teller",
+        "_telling",
+        "_time_shift",
+        "_waiters",
+        "error",
+        "flow_id",
+        "priority",
+        "run",
+    )
+
     def __init__(
         self,
         flow_id: str,
@@ -73,7 +95,7 @@ class JobState(JobData):
         self._time_shift = 0  # nanoseconds added so that the job's time never steps back over a resume
         self._status_callbacks: list[StatusCallback] = []
         self._complete_callbacks: list[CompleteCallback] = []
-        self._news: deque[tuple[ExecutionStatus, ExecutionStatus]] = deque()
+        self._news: list[tuple[ExecutionStatus, ExecutionStatus]] = []
         self._telling = [None]  # a token: who holds it tells the news
         self._teller = 0  # the thread that tells now: it must not wait for itself
         self._waiters: list[Any] = []
@@ -319,7 +341,7 @@ class JobState(JobData):
             if new.is_final:
                 completed, self._complete_callbacks = self._complete_callbacks, []
             if not completed:
-                self._news.popleft()
+                self._news.pop(0)
         return completed
 
     def wake_waiters(self) -> None:

@@ -35,6 +35,18 @@ class JobData:
     Inside an atomic activation writes take effect when it commits; it sees its own at once.
     """
 
+    __slots__ = (
+        "_answer",
+        "_clock",
+        "_history",
+        "_lock",
+        "_log",
+        "_own_lists",
+        "_records",
+        "_shared",
+        "job_id",
+    )
+
     def __init__(self, job_id: str, clock: Clock) -> None:
         self.job_id = job_id
         self._clock = clock
@@ -155,6 +167,10 @@ class JobData:
     def history_door(self) -> tuple[Callable[[tuple[Any, ...]], None], Iterator[int]]:
         """Give the engine what it needs to add an entry without a call in between: append, and the numbers."""
         return self._history.door()
+
+    def trim(self) -> None:
+        """Forget the oldest lines of the history where the engine added too many."""
+        self._history.trim()
 
     @property
     def forgotten_counts(self) -> dict[str, int]:

@@ -3,7 +3,6 @@
 Design: §1 (knows), §4.6.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,12 +100,18 @@ class RoutineRecord:
         self.skipped = False
         self.pending: Sequence[StoredActivation] = ()
         self.unrouted: dict[str, int] | None = None
-        self.decisions: deque[list[Any]] = deque(maxlen=DECISIONS_KEPT)
+        self.decisions: list[list[Any]] = []  # the last ones; cut back by `trim`
 
     @property
     def waiting(self) -> int:
         """How many items wait in all its slots."""
         return sum(slot.queue.waiting for slot in self.slots.values())
+
+    def trim(self) -> None:
+        """Forget the oldest decisions where there are too many."""
+        surplus = len(self.decisions) - DECISIONS_KEPT
+        if surplus > 0:
+            del self.decisions[:surplus]
 
     def note_yes(self, at: int, facts: Any, number: int) -> None:
         """Keep a record of a yes."""

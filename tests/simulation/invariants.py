@@ -322,7 +322,7 @@ def _check_activations(books: Books, run: Any, outcome: Outcome) -> None:
         what = outcome.of.get(activation_id)
         routine_id = activation_id.split("/")[1]
         goes_on = what in (None, "retry")
-        if goes_on != (activation_id in pending) and what != "error_continued":
+        if goes_on != (activation_id in pending) and what not in ("error_continued", "skipped"):
             books.problem(f"{activation_id} is {what}, pending: {activation_id in pending}")
         times = seen[activation_id]
         if not atomic[routine_id] and times != len(calls):
@@ -360,7 +360,7 @@ def _check_items(books: Books, run: Any, outcome: Outcome) -> None:
                 elif what == "skipped":
                     fate(uid, routine_id, slot, f"skipped with {activation_id}")
                     skipped[routine_id, slot] += 1
-                elif activation_id in pending and what != "error_continued":
+                elif activation_id in pending and what not in ("error_continued", "skipped"):
                     fate(uid, routine_id, slot, f"pending in {activation_id}")
     for activation_id, stored in pending.items():
         if activation_id not in books.taken:  # taken, and its logic never called

@@ -1,8 +1,10 @@
 """The hot path does not grow unseen: calls and instructions per hop against benchmarks/guard.json."""
 
+import re
+
 import pytest
 
-from benchmarks import guard
+from benchmarks import costs, guard
 
 
 @pytest.mark.parametrize("name", guard.WORKLOADS)
@@ -27,3 +29,12 @@ def test_growth_is_told_with_its_numbers() -> None:
 def test_instructions_of_another_python_are_not_compared() -> None:
     record = {"python": "2.7", "workloads": {"W1": {"calls": 10.0, "instructions": 1.0}}}
     assert guard.problems("W1", {"calls": 10.0, "instructions": 100.0}, record) == []
+
+
+@pytest.mark.skipif(guard.recorded()["python"] != guard.VERSION, reason="instructions differ between Python versions")
+def test_the_page_of_costs_shows_what_is_counted() -> None:
+    shown = dict(re.findall(r"^\| (.+) \| ([\d,]+) \|$", costs.PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    found = {what: cost for what, cost in costs.rows() if what in shown}
+    assert len(found) == len(shown) == len(costs.rows())
+    for what, cost in found.items():
+        assert cost == pytest.approx(float(shown[what].replace(",", "")), rel=0.1, abs=10), what

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from routilux.errors import BadTypeError
+from routilux.item_queue import ItemQueue
 from routilux.job import JobState
-from routilux.policies.core import Answer, Policy, Slots
-from routilux.policies.ground import Leaf, LeafPolicy, ask_again, whole
+from routilux.policies.core import Answer, Policy, Slots, counts_of, take_new
+from routilux.policies.counting import ImmediatePolicy
+from routilux.policies.ground import Item, Leaf, LeafPolicy, ask_again, oldest, whole
 from routilux.record import Group, Groups
 
 LATE = "late"
@@ -58,6 +60,37 @@ class GatherPolicy(LeafPolicy):
         return self.yes(data, message, (_leaf(number, count, group, is_met=True),))
 
 
+class OneGroupPolicy(ImmediatePolicy):
+    """What `immediate_policy` means on the way from a fan-out to its gather: all that is new, of one group at a time.
+
+    So what comes of an activation belongs to one group only.
+    """
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        """Yes as soon as anything is new; takes what stands at the front with the lineage of the oldest item."""
+        head = oldest(slots)
+        if head is None:
+            return self.no(counts_of(slots))
+        facts = counts_of(slots)
+        wanted = _lineage(head.item)
+        data = {name: take_new(slot, _alike(slot.queue, wanted)) for name, slot in slots.items()}
+        return self.yes(data, {"reason": "immediate"}, facts)
+
+
+def _lineage(item: Item) -> Any:
+    return item[4]["lineage"] if len(item) > 4 and item[4] else None
+
+
+def _alike(queue: ItemQueue, lineage: Any) -> int:
+    """Count the items at the front that carry this lineage."""
+    count = 0
+    found = queue.next_waiting(0)
+    while found is not None and _lineage(found[1]) == lineage:
+        count += 1
+        found = queue.next_waiting(found[0] + 1)
+    return count
+
+
 class _Members:
     """Which waiting items belong to which group: each item is looked at once, when it came."""
 
@@ -71,18 +104,19 @@ class _Members:
 
     def see_new(self, need: int | str) -> None:
         """Note what came, drop what is late, and forget the groups that are done with."""
-        for number in [number for number in self._delivered if number not in self._groups.open]:
-            self._delivered.remove(number)
-            for name, seqs in self._found.pop(number, {}).items():
+        for done in [number for number in self._delivered if number not in self._groups.open]:
+            self._delivered.remove(done)
+            for name, seqs in self._found.pop(done, {}).items():
                 self._slots[name].drop(seqs, LATE)
         for name, slot in self._slots.items():
-            late = []
+            late: list[int] = []
             for point in slot.peek_points_since(self._seen.get(name, 0)):
                 self._seen[name] = point.seq + 1
                 own = _own(point.metadata, slot.routine_id)
-                if own is not None and own in self._groups.open:
-                    self._add(own, name, point.seq, need)
-                elif own is not None:
+                number = next((number for number in own if number in self._groups.open), None)
+                if number is not None:
+                    self._add(number, name, point.seq, need)
+                elif own:
                     late.append(point.seq)
             if late:
                 slot.drop(late, LATE)
@@ -115,10 +149,10 @@ class _Members:
             self._delivered.append(number)
 
 
-def _own(metadata: Any, gather_id: str) -> int | None:
-    """Give the group of this gather that an item belongs to."""
+def _own(metadata: Any, gather_id: str) -> list[int]:
+    """Give the groups of this gather that an item belongs to: several where one activation took items of several."""
     tags = metadata["lineage"] if metadata else ()
-    return next((number for owner, number in tags if owner == gather_id), None)
+    return [number for owner, number in tags if owner == gather_id]
 
 
 def _facts(groups: Groups, members: _Members) -> tuple[Leaf, ...]:
@@ -139,7 +173,8 @@ def gather_policy(of: str | None = None, need: int | str = "all") -> Policy:
     not feed it as the only one. ``need=k`` does not wait for more than k members. The message of the logic is
     ``{"reason": "gathered", "group", "members", "failed": [{"routine_id", "activation_id", "error"}], "lost",
     "is_complete"}``: failed members are seen, an empty fan-out gives empty lists. Only the routines between the two carry
-    lineage; an item from outside belongs to no group and stays.
+    lineage; an item from outside belongs to no group and stays. On the way, `immediate_policy` takes items of one group
+    at a time; where another policy takes items of several, what comes of them belongs to the first that is still open.
 
     gather_policy()
     activates   when nothing that descends from an activation of the fan-out is queued or runs; need=k: with k members

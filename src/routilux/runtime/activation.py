@@ -33,24 +33,17 @@ RUNNING, RETURNED = Phase.RUNNING, Phase.RETURNED  # looking a member up in its 
 class Home(Protocol):
     """What an activation needs of its cell."""
 
-    routine: Any
+    plan: Any
     routine_id: str
-    name: str
     job: Any
     ticks: Callable[[], int]
-    logic: Callable[..., Any]
-    slot_names: tuple[str, ...]
     keyword_values: dict[str, Any]
-    wants_message: bool
     routes: dict[str, Any]
     nested: bool
     priority: int
     width: int
 
     def nudge(self) -> None: ...
-
-    keeps_data: bool
-    is_ordered_overlap: bool
 
     def check_declared(self, event: str) -> None: ...
     def unrouted(self, event: str) -> None: ...
@@ -125,7 +118,7 @@ class Activation:
 
     def __init__(self, cell: Home) -> None:
         self.cell = cell
-        self.routine = cell.routine
+        self.routine = cell.plan.routine
         self.routes = cell.routes
 
     @property
@@ -161,7 +154,7 @@ class Activation:
             cell.unrouted(event)
             return DELIVERED
         now = cell.ticks()
-        name = cell.name
+        name = cell.plan.name
         delivered = DELIVERED
         refused = None
         for queue, target in routes:
@@ -234,19 +227,20 @@ class Activation:
             current.set(self)
         try:
             if self.generator is None:
-                cell = self.cell
+                plan = self.cell.plan
                 data = self.data
-                names = cell.slot_names
-                if len(names) == 1 and len(data) == 1 and not cell.keeps_data:
+                names = plan.slot_names
+                if len(names) == 1 and len(data) == 1 and not plan.keeps_data:
                     arguments = data.values()
                 else:
-                    arguments = self._arguments(names, cell.keeps_data)
-                if cell.wants_message:
-                    result = cell.logic(*arguments, **cell.keyword_values, policy_message=self.message)
-                elif cell.keyword_values:
-                    result = cell.logic(*arguments, **cell.keyword_values)
+                    arguments = self._arguments(names, plan.keeps_data)
+                keywords = self.cell.keyword_values
+                if plan.wants_message:
+                    result = plan.logic(*arguments, **keywords, policy_message=self.message)
+                elif keywords:
+                    result = plan.logic(*arguments, **keywords)
                 else:
-                    result = cell.logic(*arguments)
+                    result = plan.logic(*arguments)
                 if result is None or not self._goes_on(result):
                     self.phase = RETURNED
                     return
@@ -300,7 +294,7 @@ class Activation:
             raise LogicError(
                 self.routine_id, f"yields {type(value).__name__}; a bare yield is a boundary, emit() sends values"
             )
-        if self.cell.is_ordered_overlap:
+        if self.cell.plan.is_ordered_overlap:
             self.owes_boundary = True  # the cell lets it take effect when it is its turn
             self.phase = Phase.STANDING
             return

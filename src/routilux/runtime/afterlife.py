@@ -37,11 +37,6 @@ class EndedCell:
         """The routine."""
         return self.plan.routine_id
 
-    @property
-    def is_source(self) -> bool:
-        """Whether it was activated once, at the start."""
-        return self.plan.definition.is_source
-
 
 @dataclass(slots=True)
 class EndedRun:

@@ -7,35 +7,35 @@ from collections.abc import Callable
 from typing import Any
 
 from routilux.errors import PolicyError
-from routilux.runtime.plan import RoutinePlan
+from routilux.policies.core import Policy
 
 
-def checked_policy(plan: RoutinePlan) -> Callable[[Any, Any], Any]:
+def checked_policy(routine_id: str, policy: Callable[..., Any]) -> Callable[[Any, Any], Any]:
     """Give what asks the policy of a routine like `Policy.ask`, and raises `PolicyError` for rubbish."""
 
     def ask_value(slots: Any, job: Any) -> Any:
-        assert plan.value is not None
-        answer: Any = plan.value.ask(slots, job)
+        assert isinstance(policy, Policy)
+        answer: Any = policy.ask(slots, job)
         if not isinstance(answer, tuple) or len(answer) != 4:
-            raise PolicyError(plan.routine_id, f"answered ask() with {answer!r:.80}, not self.yes(...) or self.no(...)")
+            raise PolicyError(routine_id, f"answered ask() with {answer!r:.80}, not self.yes(...) or self.no(...)")
         should_activate, data, message, facts = answer
         if not should_activate:
-            plan.value.cause(facts)  # if it fails it does so here, where a failure is answered
+            policy.cause(facts)  # if it fails it does so here, where a failure is answered
             return False, {}, None, facts
-        return True, _checked_data(plan.routine_id, slots, data), message, facts
+        return True, _checked_data(routine_id, slots, data), message, facts
 
     def ask_function(slots: Any, job: Any) -> Any:
         counts = tuple((name, slot.queue.waiting) for name, slot in slots.items())
-        answer = plan.policy(slots, job)
+        answer = policy(slots, job)
         if not isinstance(answer, tuple) or len(answer) != 3:
-            raise PolicyError(plan.routine_id, f"returned {type(answer).__name__}: {answer!r:.80}")
+            raise PolicyError(routine_id, f"returned {type(answer).__name__}: {answer!r:.80}")
         should_activate, data, message = answer
         facts = counts, message if isinstance(message, str) else ""
         if not should_activate:
             return False, {}, None, facts
-        return True, _checked_data(plan.routine_id, slots, data), message, facts
+        return True, _checked_data(routine_id, slots, data), message, facts
 
-    return ask_function if plan.value is None else ask_value
+    return ask_value if isinstance(policy, Policy) else ask_function
 
 
 def _checked_data(routine_id: str, slots: Any, data: Any) -> dict[str, list[Any]]:

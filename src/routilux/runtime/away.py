@@ -117,7 +117,7 @@ def abandon(run: Any, activation: Activation) -> None:
         give_place_back(cell, activation)
         if activation in run.waiting:
             run.waiting.remove(activation)
-            run.rested.notify_all()
+            run.tell_rested()
     run.release_work()
 
 

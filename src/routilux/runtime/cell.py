@@ -20,7 +20,6 @@ from routilux.item_queue import ItemQueue
 from routilux.record import RoutineRecord
 from routilux.runtime import failing, outcome, waking
 from routilux.runtime.activation import RETURNED, Activation, AtomicActivation, Phase
-from routilux.runtime.asking import checked_policy
 from routilux.runtime.holding import Hold
 from routilux.runtime.host import Host
 from routilux.runtime.lineage import Part
@@ -45,7 +44,6 @@ class Cell:
 
     __slots__ = (
         "armed",
-        "ask",
         "ask_due",
         "clock_ended",
         "dirty",
@@ -58,19 +56,14 @@ class Cell:
         "in_line",
         "inbox",
         "is_barred",
-        "is_ordered_overlap",
         "is_plain",
-        "is_source",
         "job",
         "keeps_alive",
-        "keeps_data",
         "keyword_values",
         "limiter",
         "lineage",
-        "logic",
         "lost",
         "make_activation",
-        "name",
         "nested",
         "open_slots",
         "places",
@@ -83,15 +76,12 @@ class Cell:
         "ready",
         "record",
         "routes",
-        "routine",
         "routine_id",
         "run",
-        "slot_names",
         "special",
         "started",
         "ticks",
         "token",
-        "wants_message",
         "width",
     )
 
@@ -101,34 +91,25 @@ class Cell:
         self.plan = plan
         self.record = record
         self.job = run.job
-        self.routine = definition.routine
         self.routine_id = plan.routine_id
-        self.name = definition.name
         self.priority = run.job.priority
         self.ticks: Callable[[], int] = run.clock.ticks
         self.width = definition.max_concurrency
-        self.is_source = definition.is_source
-        self.ask: Callable[..., Any] = plan.value.ask if plan.value and plan.is_built_in else checked_policy(plan)
         self.queues = [record.slots[name].queue for name in plan.slot_names]
         self.routes: dict[str, Any] = {}
         self.feeders: dict[str, int] = {}
         self.open_slots = len(self.queues)
         self.hold: Hold | None = None
         self._lie_idle()
-        keywords = {"job_state": run.job, "routine": self.routine}
+        keywords = {"job_state": run.job, "routine": plan.routine}
         self.keyword_values = {name: keywords[name] for name in plan.keywords if name in keywords}
-        self.wants_message = "policy_message" in plan.keywords
         self.make_activation: Callable[[Any], Activation] = self._kind()
-        self.logic = definition.logic
         self.history, self.history_numbers = run.job.history_door()
-        self.slot_names = plan.slot_names
-        self.keeps_data = plan.keeps_data
-        self.is_ordered_overlap = self.width > 1 and definition.ordered
         self.special = bool(run.observers)
         self.limiter = run.limiter(definition.limit) if definition.limit is not None else None
         self.is_plain = not (
             self.width > 1
-            or self.is_source
+            or self.plan.is_source
             or self.special
             or plan.is_atomic
             or self.limiter is not None
@@ -241,6 +222,13 @@ class Cell:
         self.run.release_work()
 
     def _work(self) -> Next:
+        try:
+            return self._serve()
+        finally:
+            self.record.trim()
+            self.job.trim()
+
+    def _serve(self) -> Next:
         run = self.run
         flights = self.flights
         share = SHARE
@@ -288,7 +276,7 @@ class Cell:
     def look_at_bars(self) -> None:
         """Note whether its policy must not be asked any more, or for a while."""
         record = self.record
-        is_through = record.ended or record.skipped or (self.is_source and self.started)
+        is_through = record.ended or record.skipped or (self.plan.is_source and self.started)
         self.is_barred = is_through or self.policy_pauses
 
     def _after_no(self) -> Next | None:
@@ -333,7 +321,9 @@ class Cell:
         """End the routine: nothing can come, it declined since, and nothing of it is under way."""
         if self.dirty or self.inbox or self.flights or self.policy_pauses or self.record.wake is not None:
             return
-        if not self.record.ended and (self.started or self.record.skipped or not self.is_source):
+        if self.lineage is not None and not self.record.skipped and self.lineage.waits_for_groups():
+            return
+        if not self.record.ended and (self.started or self.record.skipped or not self.plan.is_source):
             self.run.end_routine(self)
 
     # --- asking the policy ----------------------------------------------------------------------------------
@@ -341,14 +331,14 @@ class Cell:
     def _decide(self) -> Activation | None:
         """Ask the policy; give the activation to launch, its items taken, or None."""
         activation = self.make_activation(self)
-        if self.is_source:
+        if self.plan.is_source:
             return self._decide_source(activation)
         current.set(activation)
         queues = self.queues
         for queue in queues:
             queue.taken = []
         try:
-            answer = self.ask(self.record.slots, self.job) if not self.forced else self._take_all()
+            answer = self.plan.ask(self.record.slots, self.job) if not self.forced else self._take_all()
             if answer[0] and self.hold is not None and self.hold.stops(answer[1]):
                 self._reject()
                 return None
@@ -459,7 +449,6 @@ class Cell:
         if self.limiter is not None:
             self.limiter.leave(self)
         self.routes = {}
-        self.ask = _nobody_asks
         self.flights = []
         if self.lineage is not None:
             self.lineage = None
@@ -540,10 +529,6 @@ class Cell:
     def room(self, activation: Activation) -> Any:
         """Give an awaitable that completes when nothing of the activation is parked."""
         return self.run.room(activation)
-
-
-def _nobody_asks(slots: Any, job: Any) -> Any:
-    raise AssertionError("the cell was dissolved")
 
 
 def looked_after() -> None:

@@ -157,6 +157,7 @@ def _revive(cell: Cell, stored: StoredActivation) -> Activation:
         activation.error = JobStateError(cell.job.job_id, "this failure was answered before the job was stored")
     cell.flights.append(activation)
     cell.started = True
+    cell.look_at_bars()
     if stored.retry_due is not None:
         begin_retry(cell, activation, stored.retry_due)
     return activation

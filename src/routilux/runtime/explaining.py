@@ -24,7 +24,7 @@ def explain(run: Any, cell: Any) -> Explanation:
         routine_id=cell.routine_id,
         status=status,
         slots=slots,
-        conditions=conditions_of(cell, last[2], last[0]) if last is not None and not cell.is_source else (),
+        conditions=conditions_of(cell, last[2], last[0]) if last is not None and not cell.plan.is_source else (),
         decided_at=None if last is None else _at(run, last[1] if last[0] else last[4]),
         next_wake_up=None if cell.record.wake is None else _at(run, cell.record.wake[0]),
         notes=tuple(notes),

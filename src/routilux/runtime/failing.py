@@ -63,10 +63,8 @@ def answer(cell: Station, activation: Activation) -> None:
         case Continue():
             _continue(cell, activation, info)
         case Skip():
-            _leave(cell, activation)
-            if cell.lineage is not None:
-                cell.lineage.end(cell, activation)
             _skip(cell, info, activation.taken)
+            _end_with_outbox(activation)
         case Stop():
             _leave(cell, activation)
             _put_back(activation.taken)
@@ -95,9 +93,14 @@ def _stop(cell: Station, info: ErrorRecord) -> None:
 def _continue(cell: Station, activation: Activation, info: ErrorRecord) -> None:
     if any(activation.data.values()):
         cell.run.add_dead_letter(cell.routine_id, activation.data, info)
+    _end_with_outbox(activation)
+
+
+def _end_with_outbox(activation: Activation) -> None:
+    """Let a failed activation end when what it had emitted found room; its error keeps it out of the history."""
     activation.effects = None
     activation.timeout_error = None
-    activation.phase = Phase.RETURNED  # ends when its outbox is empty; its error keeps it out of the history
+    activation.phase = Phase.RETURNED
 
 
 def _skip(cell: Station, info: ErrorRecord, taken: Sequence[tuple[ItemQueue, list[Taken]]] = ()) -> None:

@@ -16,13 +16,25 @@ from routilux.runtime.ports import Runnable
 class Gate:
     """Lets activations start while it is open, keeps cells while it is not; holds the permits of ``max_workers``."""
 
+    __slots__ = (
+        "_rested",
+        "is_open",
+        "limbo",
+        "lock",
+        "mode",
+        "permits",
+        "running",
+        "starved",
+        "work",
+    )
+
     job: JobState
     cells: list[Any]
     submit: Callable[[Runnable], None]
 
     def __init__(self, workers: int | None) -> None:
         self.lock = threading.RLock()  # guards mode, limbo, starved, permits, and what the run adds
-        self.rested = threading.Condition(self.lock)  # somebody waits until nothing runs
+        self._rested: threading.Condition | None = None
         self.mode = Mode.FROZEN  # until it starts
         self.is_open = False  # the mode is OPEN; an attribute, since every activation asks
         self.work: list[None] = []
@@ -30,6 +42,19 @@ class Gate:
         self.limbo: list[Any] = []  # at the gate, or before a breakpoint
         self.starved: list[Any] = []  # in line for a permit to use a worker
         self.permits: list[None] | None = None if workers is None else [None] * workers
+
+    @property
+    def rested(self) -> threading.Condition:
+        """What those wait on who wait until nothing runs, or for room. Made for the first of them."""
+        with self.lock:
+            if self._rested is None:
+                self._rested = threading.Condition(self.lock)
+            return self._rested
+
+    def tell_rested(self) -> None:
+        """Let those look who wait. Call it with the lock held."""
+        if self._rested is not None:
+            self._rested.notify_all()
 
     def release_work(self) -> None:
         """Give one token of work back. The run knows what the last one means."""
@@ -89,7 +114,7 @@ class Gate:
         """Let nothing start; emitters that wait for room go on."""
         with self.lock:
             self._set_mode(mode)
-            self.rested.notify_all()
+            self.tell_rested()
         self.release_emitters()
 
     def open_gate(self) -> None:
@@ -112,7 +137,7 @@ class Gate:
             pausing = self.mode is Mode.PAUSED and self.job._status is ExecutionStatus.RUNNING
             if pausing and self.is_at_rest():
                 self.job._set_status(ExecutionStatus.PAUSED)
-            self.rested.notify_all()
+            self.tell_rested()
         self.job.tell()
 
     def take_permit(self, runnable: Any) -> bool:

@@ -44,6 +44,38 @@ logger = logging.getLogger(__name__)
 class JobRun(Gate):
     """One run of one job. Its methods are called by the runtime, by cells and by timers, from any thread."""
 
+    __slots__ = (
+        "cells",
+        "clock",
+        "commit_lock",
+        "counted",
+        "dispatcher",
+        "door_open",
+        "ending",
+        "executor",
+        "feeds",
+        "flow_object",
+        "grace_seconds",
+        "interrupting",
+        "job",
+        "keeps_shut",
+        "limiter",
+        "observers",
+        "on_over",
+        "parked_tasks",
+        "picture_lock",
+        "plan",
+        "resources",
+        "retries",
+        "rng",
+        "settling",
+        "started",
+        "submit",
+        "timers",
+        "waiting",
+        "wants_pause",
+    )
+
     is_live = True  # until it lets go of its job, which then has another host
 
     def __init__(
@@ -200,7 +232,7 @@ class JobRun(Gate):
             self.waiting.remove(activation)
             self.running.append(activation.cell if activation.cell.width == 1 else activation)
             self.work.append(None)
-            self.rested.notify_all()
+            self.tell_rested()
 
     def lower(self, cell: Cell, slot: str) -> None:
         """Note that one of those who feed a slot has ended."""

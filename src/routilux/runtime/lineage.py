@@ -82,8 +82,10 @@ class Part:
         consumed = list(_tags_taken(activation))
         tags = set(self.counted(consumed))
         for scope in self.gathers:
-            delivered = {number for gather_id, number in consumed if gather_id == scope.gather_id}
-            for group in self.lineage.deliver(scope, delivered.union(group_numbers(activation.message)), activation):
+            # Without a group in the message another policy fired, as on a timeout: then all that was taken is delivered.
+            told = set(group_numbers(activation.message))
+            numbers = told or {number for gather_id, number in consumed if gather_id == scope.gather_id}
+            for group in self.lineage.deliver(scope, numbers, activation):
                 tags.update(self.counted(group.tags))
         self.lineage.add(tags)
         for scope in self.opens:
@@ -128,6 +130,12 @@ class Part:
                     self.lost(item[4])
         for scope in self.gathers:
             self.lineage.close_all(scope)
+        for scope in self.opens:
+            self.lineage.nudge(scope)
+
+    def waits_for_groups(self) -> bool:
+        """Tell whether a gather must not end: its fan-out has not ended, or a group is open."""
+        return any(self.lineage.is_awaited(scope) for scope in self.gathers)
 
 
 class Lineage:
@@ -243,6 +251,14 @@ class Lineage:
         with self._lock:
             for number in list(self._groups(scope.gather_id).open):
                 self.forget(scope, number)
+
+    def is_awaited(self, scope: Scope) -> bool:
+        """Tell whether groups of a scope are open, or may still be opened."""
+        return bool(self._groups(scope.gather_id).open) or not self._cells[scope.origin_id].record.ended
+
+    def nudge(self, scope: Scope) -> None:
+        """Have the gather of a scope look again: its fan-out has ended."""
+        self._cells[scope.gather_id].nudge()
 
     def is_empty(self, scope: Scope, number: int) -> bool:
         """Tell whether no item ever carried the tag of a group."""

@@ -220,7 +220,7 @@ def finish(cell: Station, activation: Activation) -> None:
         note_end(cell, activation)
     if cell.lineage is not None:
         cell.lineage.end(cell, activation)
-    if cell.is_source and cell.started and not flights:
+    if cell.plan.is_source and cell.started and not flights:
         cell.run.end_routine(cell)
 
 

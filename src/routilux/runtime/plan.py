@@ -5,14 +5,16 @@ Design: §2.2, §4.5.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from routilux.definition import FlowDefinition, RoutineDefinition
 from routilux.graph import components
 from routilux.policies.core import Policy
-from routilux.policies.counting import immediate_policy
+from routilux.policies.counting import ImmediatePolicy, immediate_policy
+from routilux.policies.gather import OneGroupPolicy
 from routilux.recovery import ErrorHandler, ErrorStrategy
+from routilux.runtime.asking import checked_policy
 from routilux.runtime.scopes import Scope, scopes_of
 
 PLAN = "plan"
@@ -25,13 +27,19 @@ class RoutinePlan:
     index: int
     routine_id: str
     definition: RoutineDefinition
+    name: str
+    routine: Any
+    logic: Any
+    is_source: bool
     policy: Callable[..., Any]
     value: Policy | None
-    is_built_in: bool
+    ask: Callable[[Any, Any], Any]
     slot_names: tuple[str, ...]
     keywords: tuple[str, ...]
+    wants_message: bool
     handler: ErrorHandler
     is_atomic: bool
+    is_ordered_overlap: bool
     keeps_data: bool
     routes: dict[str, tuple[tuple[int, str], ...]]
     feeds: tuple[tuple[int, str], ...]
@@ -71,13 +79,23 @@ def _make_plan(definition: FlowDefinition) -> FlowPlan:
         for routine_id, routine in definition.routines.items()
     )
     found = components(list(index), definition.edges())
+    scopes = scopes_of(definition)
+    on_the_way = {routine_id for scope in scopes for routine_id in scope.inside}
     return FlowPlan(
         definition,
-        routines,
+        tuple(_by_group(routine) if routine.routine_id in on_the_way else routine for routine in routines),
         tuple(tuple(index[routine_id] for routine_id in group) for group in found),
         index,
-        scopes_of(definition),
+        scopes,
     )
+
+
+def _by_group(routine: RoutinePlan) -> RoutinePlan:
+    """Have a routine between a fan-out and its gather take what is new of one group at a time."""
+    if type(routine.value) is not ImmediatePolicy:
+        return routine
+    policy = OneGroupPolicy()
+    return replace(routine, policy=policy, value=policy, ask=policy.ask)
 
 
 def _plan_routine(
@@ -97,19 +115,32 @@ def _plan_routine(
         index=number,
         routine_id=routine.routine_id,
         definition=routine,
+        name=routine.name,
+        routine=routine.routine,
+        logic=routine.logic,
+        is_source=routine.is_source,
         policy=policy,
         value=policy if isinstance(policy, Policy) else None,
-        is_built_in=isinstance(policy, Policy) and type(policy).__module__.startswith("routilux."),
+        ask=_asking(routine.routine_id, policy),
         slot_names=tuple(slot.name for slot in routine.slots),
         keywords=routine.shape.keywords if routine.shape else (),
+        wants_message=routine.shape is not None and "policy_message" in routine.shape.keywords,
         handler=handler,
         is_atomic=atomic or overlapping,
+        is_ordered_overlap=overlapping,
         keeps_data=handler.strategy is not ErrorStrategy.STOP or not _is_plain_function(routine.logic),
         routes={event: tuple(targets) for event, targets in routes.items()},
         feeds=tuple(dict.fromkeys(target for targets in routes.values() for target in targets)),
         feeders=by_slot,
         lone_producer={name: len(feeding) == 1 and is_serial[feeding[0]] for name, feeding in by_slot.items()},
     )
+
+
+def _asking(routine_id: str, policy: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    """Give what asks a policy; what the policies of users answer is checked."""
+    if isinstance(policy, Policy) and type(policy).__module__.startswith("routilux."):
+        return policy.ask
+    return checked_policy(routine_id, policy)
 
 
 def _is_plain_function(logic: Any) -> bool:

@@ -165,7 +165,7 @@ def activate(run: Any, routine_id: str) -> None:
             raise JobFinishedError(run.job.job_id, f"routine {routine_id!r} has ended and cannot be activated")
         cell.forced += 1
         cell.special = True
-        cell.started = False if cell.is_source else cell.started
+        cell.started = False if cell.plan.is_source else cell.started
         cell.look_at_bars()
         cell.nudge()
 
@@ -189,7 +189,7 @@ def emit_from_outside(run: Any, routine: Any, event: str, item: Any) -> None:
     Raises:
         SlotQueueFullError, SlotClosedError, JobFinishedError: as for `post`; what was delivered before stays.
     """
-    cells = [cell for cell in run.cells if cell.routine is routine]
+    cells = [cell for cell in run.cells if cell.plan.routine is routine]
     if not cells:
         raise RoutineNotFoundError(routine.name, run.plan.index)
     for cell in cells:

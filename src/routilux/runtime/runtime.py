@@ -8,7 +8,6 @@ import os
 import random
 import secrets
 import threading
-from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,8 +19,6 @@ from routilux.definition import choice
 from routilux.errors import (
     BadTypeError,
     DefinitionError,
-    JobFinishedError,
-    JobNotFoundError,
     JobStateError,
     RuntimeClosedError,
     WaitWouldDeadlockError,
@@ -40,6 +37,7 @@ from routilux.runtime.job_run import JobRun
 from routilux.runtime.limits import Limit, Rate, RateLimit
 from routilux.runtime.plan import FlowPlan, plan_of
 from routilux.runtime.ports import Dispatcher, Executor, Observer
+from routilux.runtime.roster import Roster
 
 
 class Shutdown(NamedTuple):
@@ -87,7 +85,6 @@ class Runtime:
             raise DefinitionError(f"no store is installed that could open {store!r}; leave store=None")
         self.clock: ClockPort = clock or SystemClock()
         self.registry = registry
-        self.keep_finished = keep_finished
         self.grace_seconds = grace_seconds
         self._dispatcher: Dispatcher = dispatcher or ThreadDispatcher(thread_pool_size, self.clock)
         self._observers = tuple(observers)
@@ -99,14 +96,8 @@ class Runtime:
         self._prefix = "sim" if seed is not None else secrets.token_hex(6)
         self._numbers = itertools.count(1)
         self._pid = os.getpid()
-        self._lock = threading.RLock()  # guards what follows
-        self._changed = threading.Condition(self._lock)
-        self._jobs: OrderedDict[str, JobState] = OrderedDict()  # all that are known
-        self._unfinished: dict[str, JobRun] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()  # in order of their end, to forget the oldest
-        self._active: dict[int, int] = {}  # running jobs per limited flow
-        self._lines: dict[int, deque[tuple[JobRun, Callable[[], None]]]] = {}
-        self._closed = False
+        self._roster = Roster(keep_finished)
+        self._lock = threading.Lock()  # guards _executor and _report
         self._report: Shutdown | None = None
 
     def _make_limit(self, name: str, limit: int | Rate) -> Limit:
@@ -162,7 +153,7 @@ class Runtime:
             run = self._make_run(job, flow, plan)
             detaching.attach(run)
             run.feeds += [Feed(run, routine_id, slot, data) for routine_id, slot, data in feeds]
-            self._begin_or_queue(run, lambda: run.start(keep_open, seconds))
+            self._roster.begin(run, lambda: run.start(keep_open, seconds))
         except BaseException:
             if job._host is host:
                 job._host = None
@@ -186,10 +177,9 @@ class Runtime:
             raise BadTypeError(f"exec takes a JobState to resume, not {given!r}")
         if given.flow_id != flow.flow_id:
             raise JobStateError(given.job_id, f"belongs to flow {given.flow_id!r}, not to {flow.flow_id!r}")
-        with self._lock:
-            known = self._unfinished.get(given.job_id)
-            if known is not None and known.job is not given:
-                raise JobStateError(given.job_id, "is in this runtime already; cancel or forget that one first")
+        known = self._roster.unfinished(given.job_id)
+        if known is not None and known.job is not given:
+            raise JobStateError(given.job_id, "is in this runtime already; cancel or forget that one first")
         detaching.prepare(given, self.clock, params)
         return given
 
@@ -204,59 +194,10 @@ class Runtime:
             resources=self._resources,
             limiter=self._limits.__getitem__,
             executor=self._loop,
-            on_over=self._over,
+            on_over=self._roster.over,
             rng=self._rng,
             grace_seconds=self.grace_seconds,
         )
-
-    def _begin_or_queue(self, run: JobRun, begin: Callable[[], None]) -> None:
-        most = run.plan.definition.max_running_jobs
-        key = id(run.flow_object)
-        with self._lock:
-            if self._closed:
-                raise RuntimeClosedError
-            run.job._host = run
-            self._jobs[run.job.job_id] = run.job
-            self._ended.pop(run.job.job_id, None)
-            self._unfinished[run.job.job_id] = run
-            if most is not None:
-                if self._active.get(key, 0) >= most:
-                    self._lines.setdefault(key, deque()).append((run, begin))
-                    run.job._set_status(ExecutionStatus.PENDING)
-                    begin = run.tell
-                else:
-                    self._active[key] = self._active.get(key, 0) + 1
-                    run.counted = True
-        begin()
-
-    def _over(self, run: JobRun) -> None:
-        """Hear that a run is over: free its place and start the next in line. Without locks of the run."""
-        begin = None
-        with self._lock:
-            job_id = run.job.job_id
-            if self._unfinished.get(job_id) is run:
-                del self._unfinished[job_id]
-                self._ended[job_id] = None
-                while len(self._ended) > self.keep_finished:
-                    self._jobs.pop(self._ended.popitem(last=False)[0], None)
-            key = id(run.flow_object)
-            if run.counted:
-                run.counted = False
-                self._active[key] -= 1
-                line = self._lines.get(key)
-                while line and begin is None:
-                    following, start = line.popleft()
-                    if not following.is_stopping:
-                        self._active[key] += 1
-                        following.counted = True
-                        begin = start
-                if not line:
-                    self._lines.pop(key, None)
-                if not self._active[key]:
-                    del self._active[key]
-            self._changed.notify_all()
-        if begin is not None:
-            begin()
 
     # --- feeding --------------------------------------------------------------------------------------------
 
@@ -308,8 +249,7 @@ class Runtime:
 
     def get_job(self, job_id: str) -> JobState | None:
         """Find a job, also one that ended lately; None if it is not known."""
-        with self._lock:
-            return self._jobs.get(job_id)
+        return self._roster.get(job_id)
 
     def list_jobs(self, status: str | ExecutionStatus | None = None) -> list[JobState]:
         """List jobs in the order of their start, all or those of one status.
@@ -318,9 +258,7 @@ class Runtime:
             ValueError: there is no such status.
         """
         wanted = None if status is None else choice(ExecutionStatus, status, "status")
-        with self._lock:
-            jobs = list(self._jobs.values())
-        return [job for job in jobs if wanted is None or job.status is wanted]
+        return [job for job in self._roster.jobs() if wanted is None or job.status is wanted]
 
     def wait_for_job(self, job_id: str, timeout: float | None = None) -> bool:
         """Wait until a job's run has ended; False if that takes longer than ``timeout`` seconds.
@@ -344,8 +282,7 @@ class Runtime:
         self._check_process()
         if self._dispatcher.is_worker() or current.get() is not None:
             raise WaitWouldDeadlockError("(all)", "a logic would wait for its own job too")
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._unfinished, timeout)
+        return self._roster.wait_for(lambda: not self._roster.runs(), timeout)
 
     def _may_wait(self, job: JobState) -> bool:
         frame = current.get()
@@ -361,30 +298,15 @@ class Runtime:
 
     def _job_of(self, job_id: str) -> JobState:
         self._check_process()
-        with self._lock:
-            job = self._jobs.get(job_id)
-        if job is None:
-            raise JobNotFoundError(job_id)
-        return job
+        return self._roster.job(job_id)
 
     def _run(self, job_id: str) -> JobRun:
-        """Find the run of a job that has not ended.
-
-        Raises:
-            JobFinishedError: it has ended.
-            JobNotFoundError: it is not known.
-        """
-        run = self._run_if_any(job_id)
-        if run is None:
-            raise JobFinishedError(job_id, f"has ended: it is {self._job_of(job_id).status}")
-        return run
+        self._check_process()
+        return self._roster.run(job_id)
 
     def _run_if_any(self, job_id: str) -> JobRun | None:
-        """Find the run of a known job; None if it has ended."""
-        job = self._job_of(job_id)
-        with self._lock:
-            run = self._unfinished.get(job_id)
-        return None if job.status.is_final else run
+        self._check_process()
+        return self._roster.live_run(job_id)
 
     def explain_all(self, job_id: str) -> JobExplanation:
         """Say why a job is not finished: what keeps it, and every routine that has not ended, those that matter first.
@@ -395,10 +317,8 @@ class Runtime:
             JobNotFoundError: it is not known.
         """
         job = self._job_of(job_id)
-        with self._lock:
-            run = self._unfinished.get(job_id)
-            line = self._lines.get(id(run.flow_object), ()) if run is not None else ()
-            ahead = next((place for place, (waiting, _) in enumerate(line) if waiting is run), None)
+        run = self._roster.unfinished(job_id)
+        ahead = None if run is None else self._roster.ahead_of(run)
         return explaining.explain_job(job, run, ahead)
 
     # --- control --------------------------------------------------------------------------------------------
@@ -464,12 +384,8 @@ class Runtime:
         Raises:
             JobStateError: it has not ended.
         """
-        job = self._job_of(job_id)
-        with self._lock:
-            if job_id in self._unfinished:
-                raise JobStateError(job_id, f"is {job.status}; cancel it first")
-            self._jobs.pop(job_id, None)
-            self._ended.pop(job_id, None)
+        self._check_process()
+        self._roster.forget(job_id)
 
     # --- the end --------------------------------------------------------------------------------------------
 
@@ -482,43 +398,37 @@ class Runtime:
             return Shutdown((), ())  # a forked child: the threads and the jobs are its parent's
         if current.get() is not None:
             raise WaitWouldDeadlockError("(all)", "a logic would shut down the runtime that runs it")
-        with self._lock:
-            self._closed = True
-            if self._report is not None:
-                return self._report
+        self._roster.close()
+        if self._report is not None:
+            return self._report
         if wait:
-            for run in self._open_runs():
+            for run in self._roster.runs():
                 run.shut_door()
             self._drain(timeout)
-        remaining = self._open_runs()
+        remaining = self._roster.runs()
         paused = tuple(run.job.job_id for run in remaining if run.job.status is ExecutionStatus.PAUSED)
         abandoned = tuple(run.job.job_id for run in remaining if run.job.job_id not in paused)
         for run in remaining:
             if run.job.job_id not in paused:
                 run.stop(ExecutionStatus.CANCELLED, None, self.grace_seconds if not wait else 0.05)
         self._drain(self.grace_seconds + 1.0 if not wait else 1.0)
-        for run in self._open_runs():
+        for run in self._roster.runs():
             if run.job.job_id not in paused:
                 run.abandon_all()
         self._dispatcher.stop(1.0)
         if self._executor is not None:
             self._executor.stop()
         with self._lock:
-            self._report = Shutdown(abandoned if wait else tuple(j for j in abandoned if self._is_open(j)), paused)
+            self._report = Shutdown(
+                abandoned if wait else tuple(j for j in abandoned if self._roster.unfinished(j)), paused
+            )
             return self._report
 
-    def _is_open(self, job_id: str) -> bool:
-        return job_id in self._unfinished
-
-    def _open_runs(self) -> list[JobRun]:
-        with self._lock:
-            return list(self._unfinished.values())
-
     def _drain(self, timeout: float | None) -> bool:
-        with self._changed:
-            return self._changed.wait_for(
-                lambda: all(run.job.status is ExecutionStatus.PAUSED for run in self._unfinished.values()), timeout
-            )
+        return self._roster.wait_for(self._is_drained, timeout)
+
+    def _is_drained(self) -> bool:
+        return all(run.job.status is ExecutionStatus.PAUSED for run in self._roster.runs())
 
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
@@ -526,7 +436,7 @@ class Runtime:
 
     def _check_open(self) -> None:
         self._check_process()
-        if self._closed:
+        if self._roster.is_closed:
             raise RuntimeClosedError
 
     def _loop(self) -> Executor:
@@ -543,4 +453,4 @@ class Runtime:
         self.shutdown(wait=kind is None)
 
     def __repr__(self) -> str:
-        return f"<Runtime: {len(self._unfinished)} unfinished jobs>"
+        return f"<Runtime: {len(self._roster.runs())} unfinished jobs>"

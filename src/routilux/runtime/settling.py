@@ -49,7 +49,7 @@ def _begins(cell: Cell) -> bool:
         return True
     if cell.record.ended:
         return False
-    if cell.is_source or cell.plan.value is None:
+    if cell.plan.is_source or cell.plan.value is None:
         return True
     asks = cell.plan.value.asks_when_empty
     return bool(asks or cell.record.waiting or not cell.open_slots)

@@ -28,7 +28,6 @@ class Station(Protocol):
     special: bool
     limiter: Any
     in_line: bool
-    is_source: bool
     started: bool
     ticks: Any
     history: Any

@@ -48,7 +48,7 @@ def conditions_of(cell: Any, facts: Any, verdict: bool) -> tuple[Condition, ...]
     """Turn the facts of a decision into conditions."""
     if isinstance(facts, Note):
         return (Condition(str(facts)),)
-    if facts is None and cell.is_source:
+    if facts is None and cell.plan.is_source:
         return ()
     policy = cell.plan.policy
     if cell.plan.value is not None:

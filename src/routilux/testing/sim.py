@@ -61,7 +61,7 @@ class SimRuntime(Runtime):
 
     def wait_until_all_jobs_finished(self, timeout: float | None = None) -> bool:
         """Step, moving the clock from timer to timer, until no job is unfinished."""
-        return self._advance_until(lambda: not self._unfinished, timeout)
+        return self._advance_until(lambda: not self._roster.runs(), timeout)
 
     def _advance_until(self, predicate: Callable[[], bool], timeout: float | None) -> bool:
         end = None if timeout is None else self.manual_clock.ticks() + round(timeout * 1e9)
@@ -78,6 +78,4 @@ class SimRuntime(Runtime):
 
     def _drain(self, timeout: float | None) -> bool:
         """Step until every job has ended or is paused."""
-        return self._advance_until(
-            lambda: all(run.job.status == "paused" for run in self._unfinished.values()), timeout
-        )
+        return self._advance_until(self._is_drained, timeout)
