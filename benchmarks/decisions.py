@@ -6,6 +6,7 @@ decision while items come one by one, to an empty slot or behind a backlog that 
 Counts are made on `SimRuntime` like those of `benchmarks.guard`.
 """
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -254,11 +255,13 @@ def _counted(work: Callable[[], None], when: Callable[[], bool] = lambda: True) 
         return count
 
     before = sys.gettrace()
+    gc.disable()  # what others left to be finalized would be counted here
     sys.settrace(enter)
     try:
         work()
     finally:
         sys.settrace(before)
+        gc.enable()
     return counted, decisions
 
 

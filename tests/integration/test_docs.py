@@ -1,7 +1,9 @@
 """What the words promise: every example runs, the drawings match the code."""
 
+import contextlib
 import doctest
 import importlib
+import io
 import pkgutil
 import re
 import tomllib
@@ -15,7 +17,10 @@ from tests.integration.flights import flights_file
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "routilux"
-PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "examples/README.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 MODULES = [
     "routilux",
     *(
@@ -32,28 +37,44 @@ def blocks(page: Path, language: str) -> list[str]:
     return [text for kind, text in FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
 
 
-def examples() -> list[tuple[str, str]]:
-    return [
-        (f"{page.relative_to(ROOT)}[{number}]", text)
-        for page in PAGES
-        for number, text in enumerate(blocks(page, "python"))
-    ]
+def run(page: Path) -> list[tuple[str, str]]:
+    """Run the python of a page from top to bottom; pair what a block printed with the text block after it, if any."""
+    namespace: dict[str, Any] = {"__name__": "example"}
+    shown: list[tuple[str, str]] = []
+    pending: str | None = None
+    for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
+        if language == "python":
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(text, f"{page.name}: {text.splitlines()[0]}", "exec"), namespace)
+            pending = printed.getvalue()
+        elif language == "text" and pending is not None:
+            shown.append((pending, text))
+            pending = None
+    return shown
 
 
-def run(place: str, text: str) -> None:
-    namespace = {"__name__": "example"}
-    exec(compile(text, place, "exec"), namespace)
+PYTHON_PAGES = [page for page in PAGES if blocks(page, "python")]
 
 
-@pytest.mark.parametrize(("place", "text"), examples(), ids=[place for place, _ in examples()])
-def test_example_of_the_pages_runs(place: str, text: str) -> None:
-    run(place, text)
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=[str(page.relative_to(ROOT)) for page in PYTHON_PAGES])
+def test_code_of_a_page_runs_and_prints_what_the_page_shows(page: Path) -> None:
+    for printed, text in run(page):
+        if page.name == "README.md":  # real time
+            printed, text = TIME.sub("", printed), TIME.sub("", text)
+        assert printed == text
 
 
-def test_readme_shows_what_its_flow_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    run("README.md", blocks(ROOT / "README.md", "python")[0])
-    printed = capsys.readouterr().out
-    assert TIME.sub("", printed) == TIME.sub("", blocks(ROOT / "README.md", "text")[0])
+def test_what_pages_show_is_compared() -> None:
+    compared = {page.name: len(run(page)) for page in PYTHON_PAGES}
+    assert compared["README.md"] == 1
+    assert compared["explain.md"] >= 3
+    assert compared["write-your-own-policy.md"] >= 3
+
+
+def test_no_page_shows_code_that_nobody_runs() -> None:
+    known = {"python", "text", "sh", "floors", "", "pycon"}
+    assert {language for page in PAGES for language, _ in FENCE.findall(page.read_text(encoding="utf-8"))} <= known
 
 
 def test_readme_and_examples_have_no_findings() -> None:
@@ -107,8 +128,16 @@ def test_architecture_names_every_file() -> None:
 
 def test_links_of_the_pages_lead_somewhere() -> None:
     for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} -> {target}"
+        words = FENCE.sub("", page.read_text(encoding="utf-8"))
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", words):
+            found = page.parent / target if target else page
+            assert found.exists(), f"{page.name} -> {target}"
+            assert not anchor or anchor[1:] in anchors(found), f"{page.name} -> {target}{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
 
 
 def test_decisions_fit_on_a_page() -> None:

@@ -28,6 +28,7 @@ from routilux import (
     immediate_policy,
     time_interval_policy,
 )
+from routilux.policies import Answer, Slots, policy_from_dict
 from routilux.testing import ManualClock, Recorder, SimRuntime
 
 
@@ -482,7 +483,7 @@ def test_asking_sees_the_current_routine(opened: Any) -> None:
 # --- rubbish ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Answering(Policy):
     """A policy value whose `ask` gives anything."""
 
@@ -928,7 +929,7 @@ def test_explain_of_a_source_tells_that_it_ran(run: Any, wire: Any, source: Any)
 
 
 def test_facts_of_any_kind_reach_the_conditions_of_their_policy(sim: Any, opened: Any) -> None:
-    @dataclass(frozen=True, repr=False)
+    @dataclass(frozen=True)
     class Naming(Policy):
         def ask(self, slots: Any, job_state: Any) -> Any:
             return self.no(("late", 3))
@@ -967,3 +968,92 @@ def test_observers_hear_every_decision(wire: Any, source: Any, sink: Any) -> Non
     heard = [facts[0].should_activate for routine_id, facts in recorder.of("decision") if routine_id == "t"]
     assert heard.count(True) == 1
     assert heard[-1] is False
+
+
+@dataclass(frozen=True)
+class EvenCountPolicy(Policy):
+    """The least that a policy of one's own needs."""
+
+    slot: str
+    least: int = 2
+
+    def ask(self, slots: Slots, job_state: JobState) -> Answer:
+        count = slots[self.slot].get_unconsumed_count()
+        if count < self.least or count % 2:
+            return self.no(count)
+        return self.yes({self.slot: slots[self.slot].consume_all_new()}, None, count)
+
+
+def test_a_frozen_dataclass_is_a_policy_that_prints_compares_and_goes_to_data_and_back() -> None:
+    own = EvenCountPolicy("in")
+    assert [repr(own), repr(EvenCountPolicy("in", 4))] == [
+        "even_count_policy('in')",
+        "even_count_policy('in', least=4)",
+    ]
+    assert own == EvenCountPolicy("in") != EvenCountPolicy("in", 4)
+    whole = own.within(5) | batch_size_policy(3)
+    assert policy_from_dict(json.loads(json.dumps(whole.to_dict())), policies=[EvenCountPolicy]) == whole
+
+
+@pytest.mark.parametrize("policy", [EvenCountPolicy("in"), EvenCountPolicy("in").labelled("even")])
+def test_a_policy_without_conditions_explains_itself_by_its_facts(policy: Any) -> None:
+    sim = SimRuntime()
+    flow = Flow("own", on_leftover="ok").add_routine(
+        Routine("t").add_slot("in").set_activation_policy(policy).set_logic(lambda items: None)
+    )
+    job = sim.exec(flow, inputs={"t": {"in": [1]}}, keep_open=True)
+    sim.run_until_idle()
+    assert "unmet: even_count_policy('in') 1 no" in str(job.explain("t"))
+    sim.post(job.job_id, "t", "in", 2)
+    sim.run_until_idle()
+    assert "even_count_policy('in') 2 yes" in str(job.explain("t").decisions[-2])
+
+
+def three(slots: Slots, job_state: JobState) -> tuple[bool, dict[str, Any], Any]:
+    count = slots["in"].get_unconsumed_count()
+    return (True, {"in": slots["in"].consume_new(3)}, "three") if count >= 3 else (False, {}, f"only {count} of 3")
+
+
+def test_explain_gives_the_message_with_which_a_function_said_no() -> None:
+    sim = SimRuntime()
+    flow = Flow("own", on_leftover="ok").add_routine(
+        Routine("t").add_slot("in").set_activation_policy(three).set_logic(lambda items: None)
+    )
+    job = sim.exec(flow, inputs={"t": {"in": [1, 2, 3, 4]}}, keep_open=True)
+    sim.run_until_idle()
+    yes, no = job.explain("t").decisions
+    assert [str(yes)[17:], str(no)[17:]] == ["yes: three(4 in in): three: yes", "no: three(1 in in): only 1 of 3: no"]
+
+
+@dataclass(frozen=True)
+class Clumsy(EvenCountPolicy):
+    """A policy of which one more method fails."""
+
+    fails: str = ""
+
+    def cause(self, facts: Any) -> Any:
+        if self.fails == "cause":
+            raise KeyError("x")
+
+    def conditions(self, facts: Any) -> tuple[Condition, ...]:
+        raise KeyError("x")
+
+
+def clumsy_job(fails: str) -> tuple[SimRuntime, JobState]:
+    sim = SimRuntime()
+    target = Routine("t").add_slot("in").set_activation_policy(Clumsy("in", fails=fails)).set_logic(lambda items: None)
+    target.set_error_handler(ErrorHandler(ErrorStrategy.CONTINUE))
+    job = sim.exec(Flow("own", on_leftover="ok").add_routine(target), inputs={"t": {"in": [1]}}, keep_open=True)
+    sim.run_until_idle()
+    return sim, job
+
+
+def test_a_policy_whose_cause_fails_is_answered_by_its_handler() -> None:
+    _, job = clumsy_job("cause")
+    assert job.status == "running"
+    assert [record.event_name for record in job.execution_history] == ["error_continued"]
+
+
+def test_a_policy_whose_conditions_fail_is_explained_by_its_facts() -> None:
+    _, job = clumsy_job("")
+    assert "could not explain 1: 'x' no" in str(job.explain("t"))

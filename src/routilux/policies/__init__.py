@@ -4,7 +4,7 @@ from routilux.demand import Demand, Doubt
 from routilux.policies.as_of import as_of_policy
 from routilux.policies.clocked import absence_policy, manual_policy, schedule_policy
 from routilux.policies.composing import first_of
-from routilux.policies.core import Decision, Policy
+from routilux.policies.core import Answer, Decision, Policy, Slots
 from routilux.policies.counting import all_slots_ready_policy, batch_size_policy, custom_policy, immediate_policy
 from routilux.policies.data import policy_from_dict
 from routilux.policies.enough import quorum_policy, until_policy, weight_policy
@@ -28,10 +28,12 @@ from routilux.policies.timing import time_interval_policy
 from routilux.policies.windows import window_policy
 
 __all__ = [
+    "Answer",
     "Decision",
     "Demand",
     "Doubt",
     "Policy",
+    "Slots",
     "absence_policy",
     "all_slots_ready_policy",
     "as_of_policy",

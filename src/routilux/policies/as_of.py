@@ -22,7 +22,7 @@ NO_PRIMARY = "no primary item can come"
 UNMATCHED = "unmatched"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class AsOfPolicy(LeafPolicy):
     """See `as_of_policy`."""
 
@@ -66,6 +66,8 @@ class _AsOf:
         self._memory = job_state.memory()
         self._primary: Slot = slots[policy.primary]
         self._lookup: Slot = slots[policy.lookup]
+        self._has_primary_ended = self._primary.queue.is_closed  # before looking at items: more may come until then
+        self._has_lookup_ended = self._lookup.queue.is_closed
         self._times = InTime(slots, policy.time_of, job_state)
         self._times.update([policy.lookup])
         self._matched: list[Any] | None = self._memory.get("matched")
@@ -91,7 +93,7 @@ class _AsOf:
         return found[-1] if found else None
 
     def _is_certain(self, time: int) -> bool:
-        if self._policy.time_of is None or self._lookup.queue.is_closed:
+        if self._policy.time_of is None or self._has_lookup_ended:
             return True
         reached = self._times.reached(self._policy.lookup)
         return reached is not None and reached > time
@@ -127,7 +129,7 @@ class _AsOf:
 
     def _tidy(self) -> None:
         """Drop what no primary item can ask for any more."""
-        if self._primary.queue.is_closed:
+        if self._has_primary_ended:
             self._lookup.drop([point.seq for point in self._lookup.peek_points()], NO_PRIMARY)
         elif self._policy.time_of is None:
             self._newest_until(self._times.now())

@@ -37,7 +37,7 @@ MISFIRES = ("coalesce", "all", "skip")
 LONGEST_CRON_SLEEP = 60 * SECOND  # so that a wall clock that was set is noticed
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class SchedulePolicy(LeafPolicy):
     """See `schedule_policy`."""
 
@@ -105,7 +105,7 @@ def _cron_after(expression: str, wall_ns: int) -> int:
     return to_epoch_ns(found)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class AbsencePolicy(LeafPolicy):
     """See `absence_policy`."""
 
@@ -145,7 +145,7 @@ class AbsencePolicy(LeafPolicy):
         return self.no(facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class ManualPolicy(LeafPolicy):
     """See `manual_policy`."""
 

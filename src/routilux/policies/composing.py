@@ -20,7 +20,7 @@ from routilux.policies.wrapping import Labelled, Times, Unless, Within
 __all__ = ["AllOf", "ByKey", "FirstOf", "Labelled", "Times", "Unless", "Within", "first_of"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class _Several(Policy):
     """A policy of several parts, in order."""
 
@@ -144,6 +144,10 @@ class FirstOf(_Several):
 
 def first_of(*policies: Policy) -> Policy:
     """Activate as the first of these policies that is ready, in this order.
+
+    first_of(until_policy(str.isupper), batch_size_policy(3), debounce_policy(2))
+    picture     in  -aB-cde-f--|
+                out --[aB]---[cde]---[f]|
 
     >>> from routilux.policies import batch_size_policy, debounce_policy
     >>> first_of(batch_size_policy(10), debounce_policy(2))

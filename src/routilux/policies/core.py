@@ -4,6 +4,7 @@ Design: §4.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, Field
 from typing import Any, NamedTuple
 
 from routilux import rings
@@ -30,11 +31,11 @@ class Decision(NamedTuple):
 class Policy:
     """A policy that is a value: its parameters are fields, its memory is in the job.
 
-    Subclass it as a frozen dataclass and write `ask`; `facts` (any small value) are what the decision saw, and
-    `conditions` turns them into an explanation when somebody asks.
+    Subclass it as a frozen dataclass and write `ask`; it then compares, prints and goes to plain data. `facts` (any
+    small value) are what the decision saw, and `conditions` turns them into an explanation when somebody asks.
 
     >>> from dataclasses import dataclass
-    >>> @dataclass(frozen=True, repr=False)
+    >>> @dataclass(frozen=True)
     ... class EvenCount(Policy):
     ...     slot: str
     ...     def ask(self, slots, job_state):
@@ -44,6 +45,8 @@ class Policy:
     ...         return self.yes({self.slot: slots[self.slot].consume_all_new()}, {"reason": "even"}, count)
     ...     def conditions(self, facts):
     ...         return (Condition(f"even count({self.slot})", facts, is_met=facts > 0 and facts % 2 == 0),)
+    >>> EvenCount("in")
+    even_count('in')
     """
 
     __slots__ = ()
@@ -63,6 +66,12 @@ class Policy:
     is_several = False
     """Whether it is shown in brackets as a part of another."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the way policies print where a dataclass would bring its own."""
+        super().__init_subclass__(**options)
+        if "__repr__" not in vars(cls):
+            type.__setattr__(cls, "__repr__", cls.__repr__)
+
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Decide, consume what is to be delivered, and tell the facts."""
         raise NotImplementedError(f"{type(self).__name__} must define ask(slots, job_state)")
@@ -73,8 +82,15 @@ class Policy:
         return Decision(answer[0], answer[1], answer[2])
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
-        """Turn the facts of a decision into conditions. Called only when somebody looks."""
-        return (Condition(str(self), facts),) if facts is not None else ()
+        """Turn the facts of a decision into conditions. Called only when somebody looks.
+
+        By default there are none: then the policy itself is the condition, and its facts are shown as they are.
+        """
+        return ()
+
+    def explained(self, verdict: bool, facts: Any) -> tuple[Condition, ...]:
+        """Give the conditions of a decision; the policy itself where it names none."""
+        return self.conditions(facts) or (Condition(repr(self), facts, is_met=verdict),)
 
     def cause(self, facts: Any) -> Any:
         """Say what kind of no this is: noes of one cause are counted in one record."""
@@ -110,42 +126,98 @@ class Policy:
     # --- composition: each gives a new policy --------------------------------------------------------------
 
     def __and__(self, other: "Policy") -> "Policy":
-        """Activate when both are ready; what they take is united."""
+        """Activate when both are ready; what they take is united.
+
+        The message of the logic is ``{"reason": "all", "messages": [of each]}``.
+
+        batch_size_policy(2) & time_interval_policy(4)
+        picture     in  -abcdefg--|
+                    out --[ab]---[cde]---([fg]|)
+        """
         return _composed("AllOf", (self, other))
 
     def __or__(self, other: "Policy") -> "Policy":
-        """Activate as the first one that is ready."""
+        """Activate as the first one that is ready.
+
+        batch_size_policy(3) | debounce_policy(2)
+        picture     in  -abc-d---|
+                    out ---[abc]---[d]-|
+        """
         return _composed("FirstOf", (self, other))
 
     def unless(self, other: "Policy") -> "Policy":
-        """Activate as this one, but not while the other is ready; the other takes nothing."""
+        """Activate as this one, but not while the other is ready; the other takes nothing.
+
+        immediate_policy().unless(custom_policy(lambda slots, job_state: job_state.now().second < 4))
+        picture     in  -a-b-c-|
+                    out -----[abc]-|
+        """
         return _composed("Unless", self, other)
 
     def within(self, seconds: float, on_timeout: str = "fire") -> "Policy":
-        """Activate as this one; what waited longer than ``seconds`` is delivered ("fire") or dropped ("drop")."""
+        """Activate as this one; what waited longer than ``seconds`` is delivered ("fire") or dropped ("drop").
+
+        The message of the logic is then ``{"reason": "timeout"}``, or "end" at the end of input.
+
+        all_slots_ready_policy().within(3)
+        picture     x   -a-b-----|
+                    y   --1------|
+                    out --[a1]---[b]--|
+        """
         return _composed("Within", self, seconds, on_timeout)
 
     def times(self, n: int) -> "Policy":
-        """Activate as this one, but only so often; what comes then is dropped as "enough"."""
+        """Activate as this one, but only so often; what comes then is dropped as "enough".
+
+        each_item_policy().times(2)
+        picture     in   -a-b-c-|
+                    out  -[a]-[b]---|
+                    drop -----c
+        """
         return _composed("Times", self, n)
 
     def once(self) -> "Policy":
-        """Activate as this one, but only once; what comes then is dropped as "enough"."""
+        """Activate as this one, but only once; what comes then is dropped as "enough".
+
+        batch_size_policy(2).once()
+        picture     in   -ab-cd-|
+                    out  --[ab]----|
+                    drop ----cd
+        """
         return self.times(1)
 
     def labelled(self, label: str) -> "Policy":
-        """Name this one in explanations."""
+        """Name this one in explanations.
+
+        batch_size_policy(2).labelled("a pair")
+        picture     in  -a-b-|
+                    out ---[ab]-|
+        """
         return _composed("Labelled", self, label)
 
     def by_key(
         self, key: Callable[[Any], Any] | str, max_keys: int = 10_000, idle_seconds: float | None = None
     ) -> "Policy":
-        """Apply this one to the items of each key by themselves; ``key`` is a function, or the name of a field."""
+        """Apply this one to the items of each key by themselves; ``key`` is a function, or the name of a field.
+
+        The message of the logic is ``{"key": …, "message": …}``, with what this one said. Beyond ``max_keys`` the key that
+        was idle longest is forgotten, its items dropped as "too many keys"; after ``idle_seconds`` as "idle key".
+
+        batch_size_policy(2).by_key(str.lower)
+        picture     in   -abA--B-|
+                    out  ---[aA]--[bB]-|
+        """
         return _composed("ByKey", self, key, max_keys, idle_seconds)
 
     def __repr__(self) -> str:
-        inside = ", ".join(shown(value) for value in self.parameters().values())
-        return f"{policy_name(type(self))}({inside})"
+        fields: Mapping[str, Field[Any]] = getattr(type(self), "__dataclass_fields__", {})
+        given = self.parameters()
+        inside = [
+            shown(given[name]) if field.default is MISSING else f"{name}={shown(given[name])}"
+            for name, field in fields.items()
+            if field.default is MISSING or given[name] != field.default
+        ]
+        return f"{policy_name(type(self))}({', '.join(inside)})"
 
 
 def _composed(kind: str, *parameters: Any) -> Policy:

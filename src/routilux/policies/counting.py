@@ -30,7 +30,7 @@ def of_every_slot(slots: Sequence[str], count: int, *, fires_at_end: bool) -> De
     return Demand(items, count, is_enough=True, takes=items, has_timeout=False, fires_at_end=fires_at_end)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class ImmediatePolicy(Policy):
     """See `immediate_policy`."""
 
@@ -58,7 +58,7 @@ class ImmediatePolicy(Policy):
         )
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class BatchSizePolicy(Policy):
     """See `batch_size_policy`."""
 
@@ -106,12 +106,8 @@ class BatchSizePolicy(Policy):
         """Which slots lack something."""
         return tuple(count < self.min_batch_size for _, count in facts)
 
-    def __repr__(self) -> str:
-        end = "" if self.at_end == "hold" else f", at_end={self.at_end!r}"
-        return f"batch_size_policy({self.min_batch_size}{end})"
 
-
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class AllSlotsReadyPolicy(Policy):
     """See `all_slots_ready_policy`."""
 
@@ -143,7 +139,7 @@ class AllSlotsReadyPolicy(Policy):
         return tuple(count < 1 for _, count in facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class CustomPolicy(Policy):
     """See `custom_policy`."""
 

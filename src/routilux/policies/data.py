@@ -3,7 +3,7 @@
 Design: §4.8.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from routilux.errors import BadValueError
@@ -22,7 +22,7 @@ from routilux.policies.synchronizing import SyncTimePolicy
 from routilux.policies.timing import TimeIntervalPolicy
 from routilux.policies.windows import WindowPolicy
 
-BUILT_IN: tuple[Callable[..., Policy], ...] = (
+BUILT_IN: tuple[type[Policy], ...] = (
     AbsencePolicy,
     AllOf,
     AllSlotsReadyPolicy,
@@ -62,11 +62,11 @@ BUILT_IN: tuple[Callable[..., Policy], ...] = (
 def policy_from_dict(
     data: Mapping[str, Any],
     functions: Mapping[str, Callable[..., Any]] | None = None,
-    policies: Mapping[str, Callable[..., Policy]] | None = None,
+    policies: Iterable[type[Policy]] = (),
 ) -> Policy:
     """Give the policy that `Policy.to_dict` described.
 
-    ``functions`` gives the functions it uses, ``policies`` policies of your own, by name; nothing is imported.
+    ``functions`` gives the functions it uses, by name, ``policies`` the classes of your own; nothing is imported.
 
     >>> from routilux.policies import batch_size_policy
     >>> policy_from_dict(batch_size_policy(10).to_dict())
@@ -75,13 +75,12 @@ def policy_from_dict(
     Raises:
         ValueError: an unknown policy or function, or parameters that do not fit.
     """
-    kinds = {policy_name(kind): kind for kind in BUILT_IN if isinstance(kind, type)}
-    known: dict[str, Callable[..., Policy]] = {**kinds, **(policies or {})}
-    return _policy(data, known, functions or {})
+    kinds = {policy_name(kind): kind for kind in (*BUILT_IN, *policies)}
+    return _policy(data, kinds, functions or {})
 
 
 def _policy(
-    data: Mapping[str, Any], kinds: Mapping[str, Callable[..., Policy]], functions: Mapping[str, Callable[..., Any]]
+    data: Mapping[str, Any], kinds: Mapping[str, type[Policy]], functions: Mapping[str, Callable[..., Any]]
 ) -> Policy:
     name = data.get("policy")
     if not isinstance(name, str) or name not in kinds:
@@ -93,7 +92,7 @@ def _policy(
         raise BadValueError(f"{name} cannot be made of {given}: {error}") from error
 
 
-def _value(value: Any, kinds: Mapping[str, Callable[..., Policy]], functions: Mapping[str, Callable[..., Any]]) -> Any:
+def _value(value: Any, kinds: Mapping[str, type[Policy]], functions: Mapping[str, Callable[..., Any]]) -> Any:
     if isinstance(value, Mapping) and "policy" in value:
         return _policy(value, kinds, functions)
     if isinstance(value, Mapping) and set(value) == {"function"}:

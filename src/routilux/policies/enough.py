@@ -39,7 +39,7 @@ def _some_items(within_seconds: float | None, at_end: str) -> Demand:
     return Demand(total=1, has_timeout=has_timeout, fires_at_end=fires_at_end, seconds=within_seconds)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class WeightPolicy(LeafPolicy):
     """See `weight_policy`."""
 
@@ -66,6 +66,7 @@ class WeightPolicy(LeafPolicy):
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when the oldest items together reach the weight, or the time is over."""
         memory = job_state.memory()
+        has_ended = all_closed(slots)  # before looking at items: more may come until then
         scan = Scan(slots, memory)
         total = 0 if scan.is_fresh else memory.get("weight", 0)
         while total < self.max_weight and (item := scan.peek()) is not None:
@@ -88,7 +89,7 @@ class WeightPolicy(LeafPolicy):
             if left <= 0:
                 return self._fire(memory, scan, "timeout", facts)
             wake_in(job_state, left)
-        if (self.within_seconds is not None or self.at_end == "fire") and all_closed(slots):
+        if (self.within_seconds is not None or self.at_end == "fire") and has_ended:
             return self._fire(memory, scan, "end", (*facts, END))
         return self.no(facts)
 
@@ -100,7 +101,7 @@ class WeightPolicy(LeafPolicy):
         return self.yes(scan.take(), {"reason": reason}, facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class UntilPolicy(LeafPolicy):
     """See `until_policy`."""
 
@@ -124,6 +125,7 @@ class UntilPolicy(LeafPolicy):
     def ask(self, slots: Slots, job_state: JobState) -> Answer:
         """Yes when a delimiter was seen, or too many items came without one."""
         memory = job_state.memory()
+        has_ended = all_closed(slots)  # before looking at items: more may come until then
         scan = Scan(slots, memory)
         count = 0 if scan.is_fresh else memory.get("count", 0)
         while (item := scan.peek()) is not None:
@@ -142,7 +144,7 @@ class UntilPolicy(LeafPolicy):
                 return self._fire(memory, scan, "max_items", self._facts(count, False))
         memory["count"] = count
         facts = self._facts(count, False)
-        if count and self.at_end == "fire" and all_closed(slots):
+        if count and self.at_end == "fire" and has_ended:
             return self._fire(memory, scan, "end", (*facts, END))
         return self.no(facts)
 
@@ -205,7 +207,7 @@ def until_policy(
     return UntilPolicy(is_last, include, max_items, at_end)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class QuorumPolicy(LeafPolicy):
     """See `quorum_policy`."""
 

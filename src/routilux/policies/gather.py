@@ -19,7 +19,7 @@ from routilux.record import Group, Groups
 LATE = "late"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class GatherPolicy(LeafPolicy):
     """See `gather_policy`."""
 

@@ -33,7 +33,7 @@ from routilux.policies.ground import (
 STARTS = ("first_item", "last_activation")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class EachItemPolicy(LeafPolicy):
     """See `each_item_policy`."""
 
@@ -52,7 +52,7 @@ class EachItemPolicy(LeafPolicy):
         return self.yes(data, {"reason": "each_item", "slot": head.name}, (("count(any slot)", 1, 1, True),))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class RatesPolicy(LeafPolicy):
     """See `rates_policy`."""
 
@@ -92,7 +92,7 @@ class RatesPolicy(LeafPolicy):
         return self.no(facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class CountOrTimeoutPolicy(LeafPolicy):
     """See `count_or_timeout_policy`."""
 
@@ -147,7 +147,7 @@ class CountOrTimeoutPolicy(LeafPolicy):
         return self.yes(data, {"reason": reason}, facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class SlidingPolicy(LeafPolicy):
     """See `sliding_policy`."""
 

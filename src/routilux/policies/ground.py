@@ -4,14 +4,13 @@ Design: §4.
 """
 
 from collections.abc import Callable
-from dataclasses import MISSING, Field
 from typing import Any, NamedTuple
 
 from routilux.current import current
 from routilux.errors import BadTypeError, BadValueError
 from routilux.explanation import Condition
 from routilux.job import JobState
-from routilux.policies.core import DataSlice, Policy, Slots, policy_name, shown, take_new
+from routilux.policies.core import DataSlice, Policy, Slots, take_new
 from routilux.slot import Slot
 
 Item = tuple[Any, ...]
@@ -41,16 +40,6 @@ class LeafPolicy(Policy):
     def cause(self, facts: Any) -> Any:
         """Which leaves are not met."""
         return tuple(leaf[0] for leaf in facts if not leaf[3])
-
-    def __repr__(self) -> str:
-        fields: dict[str, Field[Any]] = getattr(type(self), "__dataclass_fields__", {})
-        given = self.parameters()
-        inside = [
-            shown(given[name]) if field.default is MISSING else f"{name}={shown(given[name])}"
-            for name, field in fields.items()
-            if field.default is MISSING or getattr(self, name) != field.default
-        ]
-        return f"{policy_name(type(self))}({', '.join(inside)})"
 
 
 # --- checks -----------------------------------------------------------------------------------------------------
@@ -157,7 +146,7 @@ def age_of(slots: Slots, item: Item) -> int:
 
 
 def all_closed(slots: Slots) -> bool:
-    """Tell whether nothing more can come."""
+    """Tell whether nothing more can come; ask before looking at items, as more may come until then."""
     return all(slot.queue.is_closed for slot in slots.values())
 
 

@@ -22,7 +22,7 @@ NO_PARTNER = "no partner can come"
 TOO_MANY = "too many keys"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class JoinPolicy(LeafPolicy):
     """See `join_policy`."""
 

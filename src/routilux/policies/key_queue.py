@@ -65,13 +65,13 @@ class KeyQueue(ItemQueue):
 
     __slots__ = ("_chain", "_start", "_whole")
 
-    def __init__(self, whole: ItemQueue, chain: Chain) -> None:
+    def __init__(self, whole: ItemQueue, chain: Chain, is_closed: bool) -> None:
         super().__init__(whole.definition, whole.routine_id, whole.clock, shared=True)
         self._whole = whole
         self._chain = chain
         self._start: int = chain[_FIRST]
         self.taken = whole.taken  # the same list: what is taken here is taken there
-        self.is_closed = whole.is_closed
+        self.is_closed = is_closed  # as it was before the items were looked at
 
     # --- looking --------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ decision costs what changed, not how many keys and items there are.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -28,7 +28,7 @@ Timer = tuple[int, bool] | None
 """When the policy of a key wants to be asked again, and whether that keeps the job alive."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class ByKey(Policy):
     """``a.by_key(key)``: as a, for the items of each key by themselves."""
 
@@ -62,26 +62,32 @@ class ByKey(Policy):
         keys.forget_idle()
         draft = Draft(slots)
         is_yes = False
+        asked: tuple[str, Any] | None = None
         try:
             for key in keys.due():
                 answer = keys.ask_for(key)
                 if answer is not None and answer[0]:
                     is_yes = True
                     return answer
+                asked = asked if answer is None else (f"{key!r:.80}", answer[3])
         finally:
             draft.close(keep=is_yes)
             failure = keys.see_to_failed()
         keys.see_to_timers()
         if failure is not None:
             raise failure
-        return self.no((len(keys.entries), None))
+        return self.no((False, len(keys.entries), asked))
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
-        """How many keys wait, or the conditions of the one that was ready."""
-        count, own = facts
-        if own is None:
-            return (Condition("keys that are ready", 0, 1, is_met=False), Condition("keys", count))
-        return (Condition(f"key {own[0]}", is_met=True, parts=self.inner.conditions(own[1])),)
+        """The conditions of the key that was ready; or how many keys wait, and what the one asked last lacks."""
+        if facts[0]:
+            return (Condition(f"key {facts[1]}", is_met=True, parts=self.inner.explained(True, facts[2])),)
+        _, count, asked = facts
+        counted = (Condition("keys that are ready", 0, 1, is_met=False), Condition("keys", count))
+        if asked is None:
+            return counted
+        parts = tuple(_of_key(condition, asked[0]) for condition in self.inner.explained(False, asked[1]))
+        return (*counted, Condition(f"key {asked[0]}", is_met=False, parts=parts))
 
     def cause(self, facts: Any) -> Any:
         """Any no is like another."""
@@ -92,6 +98,13 @@ class ByKey(Policy):
         more = "" if self.max_keys == 10_000 else f", max_keys={self.max_keys}"
         more += "" if self.idle_seconds is None else f", idle_seconds={self.idle_seconds}"
         return f"({self.inner!r}).by_key({key}{more})"
+
+
+def _of_key(condition: Condition, key: str) -> Condition:
+    """Name the key in each leaf, as a leaf may be shown alone."""
+    if not condition.parts:
+        return replace(condition, name=f"key {key}: {condition.name}")
+    return replace(condition, parts=tuple(_of_key(part, key) for part in condition.parts))
 
 
 def _any_part(policy: Any, kind: str) -> bool:
@@ -113,6 +126,7 @@ class _Keys:
         self._job_state = job_state
         self._kept: dict[str, Any] = job_state.memory().setdefault(KEPT, {})
         self.now = now_ns(job_state)
+        self._closed = [name for name, slot in slots.items() if slot.is_closed]  # before looking at items
         self.entries: dict[Any, dict[str, Any]] = self._kept.setdefault("entries", {})
         self._seen: dict[str, int] = self._kept.setdefault("seen", {})
         self._counts: dict[str, int] = self._kept.setdefault("counts", {})  # of what waits, by slot
@@ -126,7 +140,6 @@ class _Keys:
 
     def update(self) -> None:
         """Note the items that were not seen yet under their keys; see what was put back, or taken by others."""
-        closed = [name for name, slot in self._slots.items() if slot.is_closed]
         undone = self._job_state._asking("by_key").undone
         if undone != self._kept.get("undone", 0):
             self._kept["undone"] = undone
@@ -137,8 +150,8 @@ class _Keys:
                 if not self._see_new(name, slot.queue):
                     self._see_all()
                     break
-        if closed != self._kept.get("closed", []):
-            self._kept["closed"] = closed
+        if self._closed != self._kept.get("closed", []):
+            self._kept["closed"] = self._closed
             for key in self.entries:
                 self._look_at(key)
 
@@ -246,7 +259,7 @@ class _Keys:
     def _queue_of(self, entry: dict[str, Any], name: str) -> KeyQueue:
         whole = self._slots[name].queue
         chain = entry["items"].get(name)
-        return KeyQueue(whole, new_chain() if chain is None else tidied(chain, whole))
+        return KeyQueue(whole, new_chain() if chain is None else tidied(chain, whole), name in self._closed)
 
     def _decline(self, key: Any, view: PartOfJob, answer: Answer) -> Answer:
         self._set_timer(key, None if view.wake is None else (self.now + view.wake[0], view.wake[1]))
@@ -261,7 +274,7 @@ class _Keys:
         if not draft.has_taken or view.is_to_be_asked_again:
             ask_again(self._job_state)  # timers of other keys may be set
         message = {"key": key, "message": answer[2]}
-        return True, answer[1], message, (len(self.entries), (repr(key), answer[3]))
+        return True, answer[1], message, (True, f"{key!r:.80}", answer[3])
 
     def _undo(self, key: Any, view: PartOfJob, taken: dict[str, list[int]], timer: Timer) -> None:
         """Make what a yes changed as it was before."""

@@ -23,7 +23,7 @@ from routilux.slot import Slot
 SUPERSEDED = "superseded"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class LatestPolicy(LeafPolicy):
     """See `latest_policy`."""
 
@@ -77,7 +77,7 @@ class _LatestMemory:
         memory["latest"] = values
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class CombineLatestPolicy(LeafPolicy):
     """See `combine_latest_policy`."""
 
@@ -139,7 +139,7 @@ def _seen(slots: Slots, values: DataSlice) -> list[tuple[str, bool]]:
     return [(name, name in values or slot.queue.waiting > 0) for name, slot in slots.items()]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class WithLatestPolicy(LeafPolicy):
     """See `with_latest_policy`."""
 
@@ -160,12 +160,13 @@ class WithLatestPolicy(LeafPolicy):
         """Yes for the oldest primary item, once every other slot has a value."""
         if self.primary not in slots:
             raise BadValueError(f"primary {self.primary!r} is none of the slots {list(slots)}")
+        has_ended = slots[self.primary].queue.is_closed  # before looking at it: more may come until then
         first = slots[self.primary].queue.peek_first()
         memory = _LatestMemory(slots, job_state.memory())
         others = [name for name in slots if name != self.primary]
         if first is None:
             for name in others:
-                self._tidy(slots, name)
+                self._tidy(slots[name], has_ended)
             return self.no(((f"count({self.primary})", 0, 1, False),))
         pending = {}
         facts: list[Any] = [(f"count({self.primary})", 1, 1, True)]
@@ -182,12 +183,13 @@ class WithLatestPolicy(LeafPolicy):
         data = {**values, self.primary: take_new(slots[self.primary], 1)}
         return self.yes(data, {"reason": "with_latest"}, tuple(facts))
 
-    def _tidy(self, slots: Slots, name: str) -> None:
+    @staticmethod
+    def _tidy(slot: Slot, has_ended: bool) -> None:
         """Keep only the newest while no primary item waits; none when none can come."""
-        if slots[self.primary].queue.is_closed:
-            drop_new(slots[name], "no primary item can come")
+        if has_ended:
+            drop_new(slot, "no primary item can come")
         else:
-            _keep_newest(slots[name])
+            _keep_newest(slot)
 
     def _reach(self, slot: Slot, at: int, has_value: bool) -> int | None:
         """Drop what is older than the latest at that time; give the number of a new latest, which heads the slot."""

@@ -41,7 +41,7 @@ def _never_reached(silence: str, quiet: float, limit: str, longest: float | None
     return (Doubt("R203", problem, f"give a longer {limit}"),)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class DebouncePolicy(LeafPolicy):
     """See `debounce_policy`."""
 
@@ -94,7 +94,7 @@ class DebouncePolicy(LeafPolicy):
         return self.yes(new_data(slots), {"reason": reason}, facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class ThrottlePolicy(LeafPolicy):
     """See `throttle_policy`."""
 
@@ -140,7 +140,7 @@ class ThrottlePolicy(LeafPolicy):
         return self.no(facts)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class SessionPolicy(LeafPolicy):
     """See `session_policy`."""
 
@@ -163,6 +163,7 @@ class SessionPolicy(LeafPolicy):
         if not waiting(slots):
             return self.no(NOTHING_NEW)
         memory = job_state.memory()
+        has_ended = all_closed(slots)  # before looking at items: more may come until then
         scan = Scan(slots, memory)
         gap = to_ns(self.gap_seconds)
         longest = None if self.max_seconds is None else to_ns(self.max_seconds)
@@ -182,7 +183,7 @@ class SessionPolicy(LeafPolicy):
         left = gap - quiet if longest is None else min(gap - quiet, longest - length)
         if left <= 0:
             return self._fire(memory, scan, "gap" if quiet >= gap else "max_seconds", facts)
-        if all_closed(slots):
+        if has_ended:
             return self._fire(memory, scan, "end", (*facts, END))
         wake_in(job_state, left)
         return self.no(facts)

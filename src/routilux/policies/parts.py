@@ -180,7 +180,7 @@ def nested(part: Policy) -> str:
 
 def of_part(part: Policy, decided: bool, facts: Any) -> Condition:
     """Give the one condition of a part."""
-    found = part.conditions(facts)
+    found = part.explained(decided, facts)
     if len(found) == 1 and found[0].is_met == decided:
         return found[0]
     return Condition(repr(part), is_met=decided, parts=found)

@@ -19,7 +19,7 @@ CONTIGUITY = ("relaxed", "strict")
 END_OF_PATTERN = ("every step matched", True, None, True)
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class SequencePolicy(LeafPolicy):
     """See `sequence_policy`."""
 

@@ -27,7 +27,7 @@ class TimeSet(NamedTuple):
     until: int
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class SyncTimePolicy(LeafPolicy):
     """See `sync_time_policy`."""
 
@@ -61,13 +61,14 @@ class _Sync:
         self._slots = slots
         self._job_state = job_state
         self._slop = to_ns(policy.slop_seconds)
+        self._ended = [name for name in slots if slots[name].queue.is_closed]  # before looking at items
         self._times = InTime(slots, policy.time_of, job_state)
         self._wakes: list[int] = []
 
     def ask(self) -> Answer:
         """Drop what can match nothing, then deliver the best set or wait."""
         self._times.update(self._slots)
-        ended = [name for name, slot in self._slots.items() if slot.queue.is_closed and not slot.queue.waiting]
+        ended = [name for name in self._ended if not self._slots[name].queue.waiting]
         if ended:
             self._drop_all()
             return self._no(tuple((f"count({name})", 0, 1, False) for name in ended))
@@ -128,7 +129,7 @@ class _Sync:
             following = self._times.second(name)
             if following is None:
                 until = pivot + spread
-                is_certain = self._slots[name].queue.is_closed or (self._times.reached(name) or 0) >= until
+                is_certain = name in self._ended or (self._times.reached(name) or 0) >= until
                 return TimeSet(best, spread, None if is_certain else name, until)
             chosen[name] = following
             if following.time - pivot >= spread:

@@ -28,7 +28,7 @@ def seconds(value: object, what: str) -> float:
     return value
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class TimeIntervalPolicy(Policy):
     """See `time_interval_policy`."""
 

@@ -16,7 +16,7 @@ from routilux.job import JobState
 from routilux.policies.arrivals import Arrivals, Deliveries, Drops
 from routilux.policies.core import Answer, DataSlice, Policy, Slots, take_seqs
 from routilux.policies.event_time import DATETIME, KIND, TimeOf, check_time_of, item_time, to_moment
-from routilux.policies.ground import END, SECOND, LeafPolicy, ask_again, duration, one_of, to_ns, wake_in
+from routilux.policies.ground import END, SECOND, LeafPolicy, all_closed, ask_again, duration, one_of, to_ns, wake_in
 from routilux.policies.timing import seconds
 
 ON_LATE = ("drop", "deliver")
@@ -25,7 +25,7 @@ FIRST = -(1 << 80)
 """A watermark before any time."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class WindowPolicy(LeafPolicy):
     """See `window_policy`."""
 
@@ -82,6 +82,7 @@ class _Windows:
         self._every = self._size if policy.every_seconds is None else to_ns(policy.every_seconds)
         self._idle = None if policy.idle_seconds is None else to_ns(policy.idle_seconds)
         self._lateness = to_ns(policy.lateness_seconds)
+        self._has_ended = all_closed(slots)  # before looking at items: more may come until then
         memory = job_state.memory()
         self._deliveries = deliveries = Deliveries(job_state, memory)
         self._state = state = self._known(memory)
@@ -129,7 +130,7 @@ class _Windows:
 
     def _first_at_end(self) -> int | None:
         """Give the oldest window if nothing more can come."""
-        if not all(slot.queue.is_closed for slot in self._slots.values()):
+        if not self._has_ended:
             return None
         while self._order and not self._holds(self._order[0]):
             self._close(self._order[0])

@@ -28,7 +28,7 @@ from routilux.policies.ground import (
 from routilux.policies.parts import Asked, Draft, check_policy, nested, of_part, see_to_the_others, wake_for
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Unless(Policy):
     """``a.unless(b)``: as a, but not while b is ready."""
 
@@ -81,7 +81,7 @@ class Unless(Policy):
         return f"{nested(self.inner)}.unless({self.gate!r})"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Within(Policy):
     """``a.within(seconds)``: as a; what waited too long is delivered or dropped."""
 
@@ -152,7 +152,7 @@ class Within(Policy):
         return f"{nested(self.inner)}.within({self.seconds!r}{timeout})"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Times(Policy):
     """``a.times(n)``: as a, but only so often; what comes then is dropped."""
 
@@ -209,7 +209,7 @@ class Times(Policy):
         return f"{nested(self.inner)}." + ("once()" if self.n == 1 else f"times({self.n})")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Labelled(Policy):
     """``a.labelled("…")``: as a, named in explanations."""
 
@@ -236,7 +236,7 @@ class Labelled(Policy):
 
     def conditions(self, facts: Any) -> tuple[Condition, ...]:
         """Those of the policy, under the label."""
-        return (Condition(self.label, is_met=facts[0], parts=self.inner.conditions(facts[1])),)
+        return (Condition(self.label, is_met=facts[0], parts=self.inner.explained(*facts)),)
 
     def cause(self, facts: Any) -> Any:
         """The cause of the policy."""

@@ -31,15 +31,17 @@ def checked_policy(routine_id: str, policy: Callable[..., Any]) -> Callable[[Any
             raise PolicyError(routine_id, f"answered ask() with {answer!r:.80}, not self.yes(...) or self.no(...)")
         should_activate, data, message, facts = answer
         if not should_activate:
+            policy.cause(facts)  # if it fails it does so here, where a failure is answered
             return False, {}, None, facts
         return True, _checked_data(routine_id, slots, data), message, facts
 
     def ask_function(slots: Any, job: Any) -> Any:
-        facts = tuple((name, slot.queue.waiting) for name, slot in slots.items())
+        counts = tuple((name, slot.queue.waiting) for name, slot in slots.items())
         answer = policy(slots, job)
         if not isinstance(answer, tuple) or len(answer) != 3:
             raise PolicyError(routine_id, f"returned {type(answer).__name__}: {answer!r:.80}")
         should_activate, data, message = answer
+        facts = counts, message if isinstance(message, str) else ""
         if not should_activate:
             return False, {}, None, facts
         return True, _checked_data(routine_id, slots, data), message, facts

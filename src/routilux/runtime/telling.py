@@ -53,9 +53,11 @@ def conditions_of(cell: Any, facts: Any, verdict: bool) -> tuple[Condition, ...]
     policy = cell.plan.policy
     if cell.plan.value is not None:
         try:
-            conditions: tuple[Condition, ...] = policy.conditions(facts)
+            conditions: tuple[Condition, ...] = policy.explained(verdict, facts)
         except Exception as error:  # noqa: BLE001  an explanation that fails must not hurt who asks for it
-            return (Condition(f"{policy!r} could not explain {facts!r:.80}: {error}"),)
+            return (Condition(f"{policy!r} could not explain {facts!r:.80}: {error}", is_met=verdict),)
         return conditions
-    seen = ", ".join(f"{count} in {slot}" for slot, count in facts or ())
-    return (Condition(f"{getattr(policy, '__name__', 'policy')}({seen})", is_met=verdict),)
+    counts, said = facts or ((), "")
+    seen = ", ".join(f"{count} in {slot}" for slot, count in counts)
+    name = f"{getattr(policy, '__name__', 'policy')}({seen})"
+    return (Condition(f"{name}: {said:.80}:" if said else name, is_met=verdict),)

@@ -215,3 +215,48 @@ def test_what_a_failed_activation_put_back_is_delivered_again_the_same(
     assert again.get_shared_data("seen") == expected
     for runtime in (sim, second):
         runtime.shutdown(wait=False)
+
+
+def test_by_key_sees_an_item_that_comes_while_it_is_asked() -> None:
+    slot, job = Slot("in"), JobState("by hand")
+    job.current_routine_id = "t"
+
+    def key(item: str) -> str:
+        if item == "a":
+            slot.enqueue("b")
+        return item
+
+    policy = immediate_policy().by_key(key)
+    slot.enqueue("a")
+    found = [policy({"in": slot}, job).data_slice for _ in range(3)]
+    assert found == [{"in": ["a"]}, {"in": ["b"]}, {}]
+
+
+def test_by_key_explains_what_the_key_asked_last_lacks() -> None:
+    sim = SimRuntime()
+    target = Routine("t").add_slot("in").set_logic(lambda items: None)
+    target.set_activation_policy(batch_size_policy(3).by_key(str.lower))
+    job = sim.exec(Flow("keys", on_leftover="ok").add_routine(target), inputs={"t": {"in": ["a", "b"]}}, keep_open=True)
+    sim.run_until_idle()
+    sim.post(job.job_id, "t", "in", "B")
+    sim.run_until_idle()
+    assert "unmet: keys that are ready 0 of 1 no, key 'b': count(in) 2 of 3 no" in str(job.explain("t"))
+    sim.post(job.job_id, "t", "in", "b")
+    sim.run_until_idle()
+    assert "yes: key 'b' of (count(every slot) 3 of 3 yes)" in str(job.explain("t").decisions[-2])
+    sim.shutdown()
+
+
+def test_by_key_takes_no_end_for_granted_that_comes_while_it_is_asked() -> None:
+    slot, job = Slot("in"), JobState("by hand")
+    job.current_routine_id = "t"
+
+    def key(item: str) -> str:
+        if item == "a":
+            slot.enqueue("A")
+            slot.queue.is_closed = True
+        return item.lower()
+
+    policy = batch_size_policy(2, at_end="fire").by_key(key)
+    slot.enqueue("a")
+    assert [policy({"in": slot}, job).data_slice for _ in range(2)] == [{"in": ["a", "A"]}, {}]
