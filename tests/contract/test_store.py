@@ -399,14 +399,15 @@ def test_closed_store_takes_nothing_and_closing_twice_is_fine(opened: Any, recor
     opened.create_job("a", "flow", "running")
     opened.close()
     opened.close()
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: opened.append(record("a", 1)),
         lambda: opened.submit(record("a", 1), print),
         lambda: opened.create_job("b", "flow", "running"),
         lambda: opened.load("a"),
         opened.list_jobs,
         opened.take_over,
-    ):
+    ]
+    for call in calls:
         with pytest.raises(StoreClosedError, match="open it anew"):
             call()
     assert not opened.is_ready
@@ -420,12 +421,13 @@ def test_reader_reads_while_another_writes_and_changes_nothing(place: Any, recor
     assert reader.load("a").header.seq == 1
     store.append(record("a", 2))
     assert reader.list_jobs()[0].seq == 2
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: reader.append(record("a", 3)),
         lambda: reader.delete(["a"]),
         lambda: reader.prune(Retention(max_jobs=0)),
-        lambda: reader.take_over(),
-    ):
+        reader.take_over,
+    ]
+    for call in calls:
         with pytest.raises(StoreClosedError, match="reading only"):
             call()
     reader.close()

@@ -48,8 +48,11 @@ class Head(NamedTuple):
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is what was written."""
-        return self == self.sealed()
+        """Whether it is what was written; fields of another type are not."""
+        try:
+            return self == self.sealed()
+        except (TypeError, ValueError, struct.error):
+            return False
 
     @property
     def value(self) -> int:

@@ -159,7 +159,7 @@ class JobFold:
         keys = (head.key_sum + key_sum(self._keys)) % KEY_SUM if self._keys else head.key_sum
         hot = (now, self._seq, self._journal_bytes, keys, self._tail)
         if snapshot is None and self.old is not None and self._status == head.status:
-            return Move(self.old, Head(*head[:10], *hot, mark_of(head.seal, hot)), self._rows)
+            return Move(self.old, Head._make((*head[:10], *hot, mark_of(head.seal, hot))), self._rows)
         cold = (head.job_id, head.flow_id, self._status, head.created_at, head.epoch, head.owner, self._trim)
         shot = (len(snapshot.payload), snapshot.seq) if snapshot else (head.snapshot_bytes, head.snapshot_seq)
         return Move(self.old, Head(*cold, *shot, b"", *hot, 0).sealed(), self._rows, snapshot)

@@ -4,7 +4,7 @@ Design: §7.3, §9.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from routilux import rings
@@ -34,13 +34,11 @@ def open_store(address: str | Path, **options: Any) -> JournalStore:
     if text == "memory:":
         return open_memory(**options)
     if text.startswith(POSTGRES):
-        opened: JournalStore = load("postgres", text, "psycopg", "postgres").open_postgres(text, **options)
-        return opened
+        return cast(JournalStore, load("postgres", text, "psycopg", "postgres").open_postgres(text, **options))
     if "://" in text and not text.startswith(SQLITE):
         raise StoreAddressError(text, "no such kind; it may be a file, sqlite:///FILE, postgresql://..., or memory:")
     path = Path(unquote(text.removeprefix(SQLITE[:-1]))) if text.startswith(SQLITE) else Path(text)
-    opened = load("sqlite", text, "sqlite3", "").open_sqlite(path, **options)
-    return opened
+    return cast(JournalStore, load("sqlite", text, "sqlite3", "").open_sqlite(path, **options))
 
 
 def load(kind: str, address: str, package: str, extra: str) -> Any:

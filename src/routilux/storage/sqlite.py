@@ -37,7 +37,7 @@ class SqliteTables:
         self.owner = file.owner
         self._file = file
         self._places: dict[str, Place] = {}  # of jobs that were written here
-        self._next_row = file.rows("last_row")[0][0] + 1
+        self._next_row = 0  # 0: to be looked up
         self._sweep_at = 0
         self._to_sweep = 0
 
@@ -48,8 +48,12 @@ class SqliteTables:
     def reopen(self) -> None:
         """Open the file anew."""
         self._file.reopen()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Look everything up again: a commit that broke may have happened."""
         self._places.clear()
-        self._next_row = self._file.rows("last_row")[0][0] + 1
+        self._next_row = 0
 
     def heartbeat(self) -> None:
         """Do nothing: the lock on the file is the lease."""
@@ -66,6 +70,9 @@ class SqliteTables:
             except NotAllMovedError:
                 current = [move for move in moves if self._is_current(move)]
                 return self._commit(current) if current else set()
+            except BaseException:
+                self._forget()
+                raise
 
     def _commit(self, moves: Sequence[Move]) -> set[str]:
         with self._file.transaction():
@@ -87,7 +94,7 @@ class SqliteTables:
         places: dict[str, Place] = {}
         rows: list[Any] = []
         keys: list[Any] = []
-        row = self._next_row
+        row = self._next_row = self._next_row or self._rows("last_row")[0][0] + 1
         for move in moves:
             number, last = self._insert(move.new) if move.old is None else self._place(move.new.job_id)
             for record in move.rows:

@@ -23,6 +23,7 @@ SQL = load_statements("sqlite.sql")
 SYNC = {"full": "FULL", "normal": "NORMAL"}
 MAY_PASS = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM}
 HANDLE_LOST = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL}
+VALUE_REFUSED = {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
 
 
 class SqliteFile:
@@ -158,9 +159,9 @@ class SqliteFile:
             if primary in MAY_PASS or primary in HANDLE_LOST:
                 name = getattr(error, "sqlite_errorname", "")
                 raise StoreUnavailableError(self.address, f"{error} ({name})", primary in HANDLE_LOST) from error
-            if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise StoreDamagedError(self.address, str(error)) from error
-            raise
+            if primary in VALUE_REFUSED or primary is None:
+                raise
+            raise StoreDamagedError(self.address, f"{error} ({getattr(error, 'sqlite_errorname', '')})") from error
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:

@@ -22,7 +22,7 @@ def head_of(row: Any) -> Head:
         updated_at, journal_bytes, key_sum, _, tail, mark = STATE.unpack(state)
     except (struct.error, TypeError):
         updated_at, journal_bytes, key_sum, tail, mark = 0, 0, 0, bytes(8), -1
-    return Head(*cold, seal, updated_at, seq, journal_bytes, key_sum, tail, mark)
+    return Head._make((*cold, seal, updated_at, seq, journal_bytes, key_sum, tail, mark))
 
 
 def state_of(head: Head, last_row: int) -> bytes:
