@@ -155,7 +155,7 @@ class JournalStore:
         self._in_doubt = [(found, found.move()) for found in folds]
         moved = self._tables.commit([move for _, move in self._in_doubt])
         for found, move in self._in_doubt:
-            self._land(found, move.new if move.new.job_id in moved else None)
+            self._land(found, move.new if move.new.job_id in moved else self._landed_before(move))
         self._in_doubt = []
 
     def _reconcile(self) -> None:
@@ -169,6 +169,11 @@ class JournalStore:
             elif head != move.old:
                 self._land(found, None)
         self._in_doubt = []
+
+    def _landed_before(self, move: Move) -> Head | None:
+        """Give the head of a move that a connection which broke has carried out after all, behind our back."""
+        head = self._tables.read_head(move.new.job_id) if move.old and move.rows else None
+        return head if head and (head.epoch, head.tail) == (move.new.epoch, move.new.tail) else None
 
     def _land(self, found: JobFold, head: Head | None) -> None:
         job_id = found.head.job_id
