@@ -21,6 +21,14 @@ from routilux.storage.tables import JobRows, Move
 SWEEP_ROWS = 500
 
 
+def growth(move: Move) -> int:
+    """Give what a move adds to the digest of all jobs."""
+    old, new = move.old, move.new
+    if old is not None and old.seal is new.seal:
+        return new.mark - old.mark
+    return value(new) - value(old)
+
+
 class NotAllMovedError(Exception):
     """Some of the moves did not pass the fence."""
 
@@ -84,7 +92,7 @@ class SqliteTables:
                 execute_many(SQL["insert_key"], keys)
             self._sweep()
             fresh = sum(move.old is None for move in moves)
-            if not self._file.count(fresh, sum(value(move.new) - value(move.old) for move in moves)):
+            if not self._file.count(fresh, sum(map(growth, moves))):
                 raise NotAllMovedError
         self._places.update(places)
         self._next_row += len(rows)
