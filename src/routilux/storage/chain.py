@@ -25,7 +25,7 @@ class Head(NamedTuple):
     """What is stored of a job as a whole.
 
     The first nine fields change seldom, and ``seal`` is their hash; the others change with each record, and ``mark`` is
-    their checksum, begun with the seal. ``tail`` is the hash of the last frame; ``journal_bytes`` counts the frames that
+    their checksum, together with the seal. ``tail`` is the hash of the last frame; ``journal_bytes`` counts the frames that
     are kept: those behind ``trim_seq``.
     """
 
@@ -125,7 +125,7 @@ def seal_of(head: Head) -> bytes:
 
 def mark_of(seal: bytes, hot: tuple[int, int, int, int, bytes]) -> int:
     """Sum the fields that change with each record."""
-    return zlib.crc32(HOT.pack(*hot), int.from_bytes(seal[:4], "big"))
+    return zlib.crc32(HOT.pack(*hot) + seal)
 
 
 def frame_of(record: JournalRecord, previous: bytes) -> bytes:
@@ -139,7 +139,7 @@ def frame_of(record: JournalRecord, previous: bytes) -> bytes:
     names = text.encode()
     if names.count(0) != 5 or len(names) > 65_535:
         raise ValueError("job id, kind, status and key hold a NUL or are too long")
-    body = b"%b%b%b%b" % (previous, len(names).to_bytes(2, "big"), names, payload)
+    body = previous + len(names).to_bytes(2, "big") + names + payload
     return zlib.crc32(body).to_bytes(4, "big") + body
 
 

@@ -52,6 +52,14 @@ class Facts(NamedTuple):
     now: int
 
 
+class Folded(NamedTuple):
+    """A move, the entries that it carries out, and those of them whose key was there already."""
+
+    move: Move
+    landing: list[Entry]
+    duplicates: dict[Entry, DuplicateKeyError] | None
+
+
 class JobFold:
     """One job within a group: entries go in, a move comes out."""
 
@@ -96,10 +104,7 @@ class JobFold:
         self.landing.append(entry)
 
     def _record(self, entry: Entry, record: JournalRecord) -> None:
-        if record.epoch != self.head.epoch:
-            raise FencedError(record.job_id, record.epoch)
-        if record.seq != self._seq + 1:
-            raise SequenceError(record.job_id, record.seq, self._seq + 1)
+        check(record, self.head.epoch, self._seq)
         if record.key is not None:
             record = self._first_of_key(entry, record)
         frame = frame_of(record, self._tail)
@@ -165,20 +170,47 @@ class JobFold:
         return Move(self.old, Head._make((*cold, *shot, b"", *hot, 0)).sealed(), self._rows, snapshot)
 
 
-def fold(entries: Iterable[Entry], facts: Facts) -> list[JobFold]:
-    """Fold a group; entries that cannot be taken are settled, the others are in the landing lists."""
-    folds: dict[str, JobFold] = {}
+def fold(entries: Iterable[Entry], facts: Facts) -> list[Folded]:
+    """Fold a group into one move per job; entries that cannot be taken are settled."""
+    by_job: dict[str, list[Entry]] = {}
     for entry in entries:
-        job_id = entry.change.job_id
-        found = folds.get(job_id)
-        if found is None:
-            try:
-                found = folds[job_id] = begin(entry.change, facts)
-            except RoutiluxError as error:
-                entry.settle(error)
-                continue
+        by_job.setdefault(entry.change.job_id, []).append(entry)
+    return [found for mine in by_job.values() if (found := fold_job(mine, facts))]
+
+
+def fold_job(entries: list[Entry], facts: Facts) -> Folded | None:
+    """Fold the changes of one job; None where none can be taken."""
+    change = entries[0].change
+    try:
+        if len(entries) == 1 and type(change) is JournalRecord and change.key is None and change.status is None:
+            return fold_plain(entries, change, facts)
+        found = begin(change, facts)
+    except RoutiluxError as error:
+        for entry in entries:
+            entry.settle(error)
+        return None
+    for entry in entries:
         found.add(entry)
-    return [found for found in folds.values() if found.landing]
+    return Folded(found.move(), found.landing, found.duplicates) if found.landing else None
+
+
+def fold_plain(entries: list[Entry], record: JournalRecord, facts: Facts) -> Folded:
+    """Fold one plain record: what `JobFold` would give, for most of all groups, in a third of the time."""
+    head = facts.head_of(record.job_id)
+    check(record, head.epoch, head.seq)
+    frame = frame_of(record, head.tail)
+    now = facts.now if facts.now > head.updated_at else head.updated_at  # noqa: FURB136 - the call costs as much again
+    hot = (now, record.seq, head.journal_bytes + len(frame), head.key_sum, hash_of(frame))
+    new = Head._make((*head[:10], *hot, mark_of(head.seal, hot)))
+    return Folded(Move(head, new, (Row(record.job_id, record.seq, frame),)), entries, None)
+
+
+def check(record: JournalRecord, epoch: int, seq: int) -> None:
+    """Refuse a record of another epoch, or one that is not the next."""
+    if record.epoch != epoch:
+        raise FencedError(record.job_id, record.epoch)
+    if record.seq != seq + 1:
+        raise SequenceError(record.job_id, record.seq, seq + 1)
 
 
 def begin(change: NewJob | NewSnapshot | JournalRecord, facts: Facts) -> JobFold:

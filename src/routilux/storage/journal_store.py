@@ -22,8 +22,8 @@ from routilux.errors import (
     StoreUnavailableError,
 )
 from routilux.journal import JobHeader, JournalRecord, Retention, StoredJob
-from routilux.storage.chain import Head, find_damage, hash_of, record_of
-from routilux.storage.folding import Facts, JobFold, NewJob, NewSnapshot, fold
+from routilux.storage.chain import FINAL, Head, find_damage, hash_of, record_of
+from routilux.storage.folding import Facts, Folded, NewJob, NewSnapshot, fold
 from routilux.storage.group_commit import Done, Entry, GroupCommit
 from routilux.storage.retention import expired
 from routilux.storage.salvage import write_salvage
@@ -52,7 +52,7 @@ class JournalStore:
         self._trouble: StoreUnavailableError | None = None
         self._fatal: StoreDamagedError | None = None
         self._heads: dict[str, Head] = {}  # jobs held here; guarded by the token of writing, as what is in doubt
-        self._in_doubt: list[tuple[JobFold, Move]] = []
+        self._in_doubt: list[Folded] = []
         self._lost: dict[str, StoreError] = {}  # jobs that take no more records, and why
 
     # Writing
@@ -149,24 +149,24 @@ class JournalStore:
         known = self._tables.find_keys(keyed) if keyed else {}
         now = self._clock.epoch_ns(self._clock.ticks())
         facts = Facts(self._head_of, self._hash_at, self._tables.bytes_behind, known, self._tables.owner, now)
-        folds = fold(entries, facts)
+        self._in_doubt = folds = fold(entries, facts)
         if not folds:
             return
-        self._in_doubt = [(found, found.move()) for found in folds]
-        moved = self._tables.commit([move for _, move in self._in_doubt])
-        for found, move in self._in_doubt:
-            self._land(found, move.new if move.new.job_id in moved else self._landed_before(move))
+        moved = self._tables.commit([found.move for found in folds])
+        for found in folds:
+            new = found.move.new
+            self._land(found, new if new.job_id in moved else self._landed_before(found.move))
         self._in_doubt = []
 
     def _reconcile(self) -> None:
         """Find out which moves of a broken commit have happened: it may have."""
-        heads = self._tables.read_heads([move.new.job_id for _, move in self._in_doubt])
+        heads = self._tables.read_heads([found.move.new.job_id for found in self._in_doubt])
         stored = {head.job_id: head for head in heads}
-        for found, move in self._in_doubt:
-            head = stored.get(move.new.job_id)
-            if head == move.new:
+        for found in self._in_doubt:
+            head = stored.get(found.move.new.job_id)
+            if head == found.move.new:
                 self._land(found, head)
-            elif head != move.old:
+            elif head != found.move.old:
                 self._land(found, None)
         self._in_doubt = []
 
@@ -175,35 +175,34 @@ class JournalStore:
         head = self._tables.read_head(move.new.job_id) if move.old and move.rows else None
         return head if head and (head.epoch, head.tail) == (move.new.epoch, move.new.tail) else None
 
-    def _land(self, found: JobFold, head: Head | None) -> None:
-        job_id = found.head.job_id
+    def _land(self, found: Folded, head: Head | None) -> None:
         if head is None:
             self._lose(found)
             return
         self._remember(head)
-        self._lost.pop(job_id, None)
+        if self._lost:
+            self._lost.pop(head.job_id, None)
         for entry in found.landing:
             entry.settle(found.duplicates.get(entry) if found.duplicates else None)
 
     def _remember(self, head: Head) -> None:
-        if head.is_final:
+        if head.status in FINAL:
             self._heads.pop(head.job_id, None)
         else:
             self._heads[head.job_id] = head
 
-    def _lose(self, found: JobFold) -> None:
-        job_id = found.head.job_id
+    def _lose(self, found: Folded) -> None:
+        job_id = found.move.new.job_id
         error: Exception = DuplicateNameError("job", job_id)
-        if found.old is not None:
+        if found.move.old is not None:
             self._heads.pop(job_id, None)
-            error = self._lost[job_id] = FencedError(job_id, found.head.epoch)
+            error = self._lost[job_id] = FencedError(job_id, found.move.old.epoch)
             logger.error("job %s: another executor has taken it over; its work here is discarded", job_id)
         settle_all(found.landing, error)
 
     def _head_of(self, job_id: str) -> Head:
-        lost = self._lost.get(job_id)
-        if lost:
-            raise lost
+        if self._lost and job_id in self._lost:
+            raise self._lost[job_id]
         held = self._heads.get(job_id)
         if held is not None:
             return held

@@ -83,36 +83,55 @@ class SqliteTables:
                 raise
 
     def _commit(self, moves: Sequence[Move]) -> set[str]:
+        places: dict[str, Place] = {}
         with self._file.transaction():
-            places, rows, keys = self._place_all(moves)
-            self._advance(moves, places)
+            rows, changes = self._plan(moves, places)
             execute_many = self._file.connection.executemany
+            if execute_many(SQL["advance_job"], changes).rowcount < len(changes):
+                raise NotAllMovedError
             execute_many(SQL["insert_record"], rows)
-            if keys:
-                execute_many(SQL["insert_key"], keys)
             self._sweep()
             fresh = sum(move.old is None for move in moves)
             if not self._file.count(fresh, sum(map(growth, moves))):
                 raise NotAllMovedError
         self._places.update(places)
         self._next_row += len(rows)
-        return {move.new.job_id for move in moves}
+        return set(places)
 
-    def _place_all(self, moves: Sequence[Move]) -> tuple[dict[str, Place], list[Any], list[Any]]:
-        places: dict[str, Place] = {}
+    def _plan(self, moves: Sequence[Move], places: dict[str, Place]) -> tuple[list[Any], list[Any]]:
+        """Give the rows to insert and the heads to advance; what is rare is carried out at once."""
         rows: list[Any] = []
-        keys: list[Any] = []
+        changes: list[Any] = []
         row = self._next_row = self._next_row or self._rows("last_row")[0][0] + 1
-        for move in moves:
-            number, last = self._insert(move.new) if move.old is None else self._place(move.new.job_id)
-            for record in move.rows:
+        for old, new, records, snapshot in moves:
+            number, last = self._insert(new) if old is None else self._place(new.job_id)
+            for record in records:
                 rows.append((row, last, number, record.seq, record.frame))
-                if record.key is not None:
-                    keys.append((number, record.key, record.seq))
                 last = row
                 row += 1
-            places[move.new.job_id] = Place(number, last)
-        return places, rows, keys
+            places[new.job_id] = Place(number, last)
+            if old is None:
+                self._run("begin_job", number, new.epoch, new.seq, state_of(new, last))
+            else:
+                changes.append((new.epoch, new.seq, state_of(new, last), number, old.epoch, old.seq))
+            if old is None or snapshot or new.seal is not old.seal or new.key_sum != old.key_sum:
+                self._change(number, old, new, records, snapshot)
+        return rows, changes
+
+    def _run(self, name: str, *parameters: Any) -> None:
+        self._file.connection.execute(SQL[name], parameters)
+
+    def _change(
+        self, number: int, old: Head | None, new: Head, records: Sequence[Row], snapshot: SnapshotRow | None
+    ) -> None:
+        if old is not None and new.seal != old.seal:
+            self._run("change_job", *job_columns(new), number)
+            self._to_sweep += 2 * (new.trim_seq - old.trim_seq)
+        if snapshot:
+            self._run("save_snapshot", number, *snapshot)
+        for record in records:
+            if record.key is not None:
+                self._run("insert_key", number, record.key, record.seq)
 
     def _insert(self, head: Head) -> Place:
         values = (head.job_id, head.flow_id, *job_columns(head))
@@ -133,24 +152,6 @@ class SqliteTables:
             return next((Place(number, last_row_of(state)) for number, state in self._rows("find_place", job_id)), None)
         except (struct.error, TypeError) as error:
             raise JobDamagedError(job_id, "its progress cannot be read") from error
-
-    def _advance(self, moves: Sequence[Move], places: dict[str, Place]) -> None:
-        changes = []
-        for move in moves:
-            old, new = move.old, move.new
-            number, last = places[new.job_id]
-            if old is None:
-                begin = (number, new.epoch, new.seq, state_of(new, last))
-                self._file.connection.execute(SQL["begin_job"], begin)
-            else:
-                changes.append((new.epoch, new.seq, state_of(new, last), number, old.epoch, old.seq))
-                if old.seal != new.seal:
-                    self._file.connection.execute(SQL["change_job"], (*job_columns(new), number))
-                    self._to_sweep += 2 * (new.trim_seq - old.trim_seq)
-            if move.snapshot:
-                self._file.connection.execute(SQL["save_snapshot"], (number, *move.snapshot))
-        if self._file.connection.executemany(SQL["advance_job"], changes).rowcount != len(changes) and changes:
-            raise NotAllMovedError
 
     def _sweep(self) -> None:
         """Delete forgotten records among the next rows: twice as many rows as there were forgotten."""
