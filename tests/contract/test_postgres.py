@@ -61,6 +61,18 @@ def test_executor_that_slept_beyond_its_lease_is_fenced(postgres: Any, record: M
     waker.close()
 
 
+def test_executor_that_slept_is_fenced_before_the_other_wrote_anything(postgres: Any, record: Make) -> None:
+    sleeper, waker = postgres.open(), postgres.open()
+    epoch = sleeper.create_job("a", "flow", "running")
+    postgres.expire()
+    (header,) = waker.take_over()
+    with pytest.raises(FencedError):
+        sleeper.append(record("a", 1, epoch))
+    waker.append(record("a", 1, header.epoch))
+    sleeper.close()
+    waker.close()
+
+
 def test_two_executors_with_pauses_never_commit_twice(postgres: Any) -> None:
     dice = random.Random(5)
     stores = [postgres.open(), postgres.open()]
