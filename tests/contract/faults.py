@@ -1,17 +1,19 @@
-"""Faults from outside, each from a seed: processes killed, bits flipped.
+"""Faults from outside, each from a seed: processes killed, bits flipped, statements that fail.
 
-``python -m tests.contract.faults kill 200 1`` kills 200 writers, ``flips 5000 1`` flips 5,000 bits; each ends with one
-line. The suite runs short forms of the same.
+``python -m tests.contract.faults kill 200 1`` kills 200 writers, ``flips 5000 1`` flips 5,000 bits, ``errors 1000 1``
+lets 1,000 statements fail, one a run; each ends with one line. The suite runs short forms of the same.
 """
 
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from routilux.errors import JobDamagedError, JobNotFoundError, StoreError
 from routilux.journal import JournalRecord, StoredJob
@@ -143,6 +145,66 @@ def judge_jobs(store: JournalStore, expected: dict[str, StoredJob]) -> str:
     return "found" if damaged else "harmless"
 
 
+class FailingConnection:
+    """A connection one of whose statements fails: before it happened, or after."""
+
+    def __init__(self, connection: sqlite3.Connection, at: int, code: int, happened: bool) -> None:
+        self._connection = connection
+        self._left = at
+        self._code = code
+        self._happened = happened
+
+    def execute(self, sql: str, *parameters: Any) -> Any:
+        return self._call(self._connection.execute, sql, *parameters)
+
+    def executemany(self, sql: str, *parameters: Any) -> Any:
+        return self._call(self._connection.executemany, sql, *parameters)
+
+    def _call(self, call: Any, sql: str, *parameters: Any) -> Any:
+        self._left -= 1
+        if self._left or sql == "ROLLBACK":
+            return call(sql, *parameters)
+        if self._happened:
+            call(sql, *parameters)
+        elif sql == "COMMIT":
+            call("ROLLBACK")
+        error = sqlite3.OperationalError("made to fail")
+        error.sqlite_errorcode = self._code
+        raise error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+CODES = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC)
+
+
+def fail_statements(folder: Path, count: int, seed: int) -> Counter[str]:
+    """Let one statement of a run of records and snapshots fail; all is acknowledged, once, and there."""
+    dice = random.Random(seed)
+    seen: Counter[str] = Counter(runs=count)
+    for number in range(count):
+        path = folder / f"{number}.db"
+        store = open_sqlite(path)
+        store.create_job("a", "flow", "running")
+        file: Any = store._tables._file  # type: ignore[attr-defined]
+        file._opened = FailingConnection(file._opened, dice.randrange(1, 60), dice.choice(CODES), dice.random() < 0.5)
+        heard: list[Exception | None] = []
+        for seq in range(1, 11):
+            key = f"key {seq}" if seq % 3 == 0 else None
+            store.submit(JournalRecord("a", seq, 1, "commit", payload_of("a", seq), key=key), heard.append)
+            if seq % 4 == 0:
+                store.save_snapshot("a", seq, payload_of("a", seq))
+        seen["wrong"] += heard != [None] * 10
+        store.close()
+        again = open_sqlite(path)
+        stored = again.load("a")
+        seen["lost"] += stored.header.seq != 10 or stored.snapshot != payload_of("a", 8)
+        seen["wrong"] += any(found.payload != payload_of("a", found.seq) for found in stored.records)
+        again.close()
+    return seen
+
+
 def plain(stored: StoredJob) -> tuple[object, ...]:
     """What must be the same."""
     header = stored.header
@@ -152,7 +214,7 @@ def plain(stored: StoredJob) -> tuple[object, ...]:
 
 def main(kind: str, count: int, seed: int) -> int:
     """Run one kind of fault; say how it went."""
-    faults = {"kill": kill_writers, "flips": flip_bits}
+    faults = {"kill": kill_writers, "flips": flip_bits, "errors": fail_statements}
     with tempfile.TemporaryDirectory() as folder:
         seen = faults[kind](Path(folder), count, seed)
     bad = seen["lost"] + seen["wrong"] + seen["silent"]

@@ -30,7 +30,7 @@ from routilux.storage.journal_store import JournalStore
 from routilux.storage.opening import open_store
 from routilux.storage.ownership import file_system_of, refuse_network
 from routilux.storage.sqlite import open_sqlite
-from tests.contract.faults import flip_bits, kill_writers
+from tests.contract.faults import fail_statements, flip_bits, kill_writers
 
 Make = Callable[..., JournalRecord]
 
@@ -63,6 +63,11 @@ def test_every_flipped_bit_is_found_or_harmless(tmp_path: Path) -> None:
     seen = flip_bits(tmp_path, count=240, seed=3)
     assert seen["silent"] == 0
     assert seen["found"] > 30
+
+
+def test_statement_that_fails_anywhere_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    seen = fail_statements(tmp_path, count=60, seed=1)
+    assert (seen["lost"], seen["wrong"]) == (0, 0)
 
 
 def test_damaged_job_is_put_aside_and_others_go_on(path: Path, record: Make) -> None:

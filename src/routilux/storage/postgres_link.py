@@ -78,8 +78,8 @@ class PostgresLink:
     def transaction(self, how: bytes = b"BEGIN") -> Iterator[None]:
         """Carry out several statements together; the lock is held meanwhile."""
         with self._lock, self._translated():
-            self._connection().execute(how)
             try:
+                self._connection().execute(how)
                 yield
                 self._connection().execute(b"COMMIT")
             except BaseException:

@@ -166,8 +166,8 @@ class SqliteFile:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             yield
             connection.execute("COMMIT")
         except BaseException:
@@ -214,8 +214,8 @@ class SqliteFile:
     def moment(self) -> Iterator[None]:
         """Read several things as of one moment."""
         with self.lock, self.translated():
-            self.connection.execute("BEGIN")
             try:
+                self.connection.execute("BEGIN")
                 yield
             finally:
                 with contextlib.suppress(sqlite3.Error):  # the first error counts
