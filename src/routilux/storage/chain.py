@@ -135,8 +135,8 @@ def frame_of(record: JournalRecord, previous: bytes) -> bytes:
         ValueError: names that hold a NUL, or are too long together.
     """
     job_id, seq, epoch, kind, payload, status, key = record
-    text = f"{job_id}\0{seq}\0{epoch}\0{kind}\0{'' if status is None else '=' + status}\0{'' if key is None else '=' + key}"
-    names = text.encode()
+    rest = f"{_tagged(status)}\0{_tagged(key)}" if status is not None or key is not None else "\0"
+    names = f"{job_id}\0{seq}\0{epoch}\0{kind}\0{rest}".encode()
     if names.count(0) != 5 or len(names) > 65_535:
         raise ValueError("job id, kind, status and key hold a NUL or are too long")
     body = previous + len(names).to_bytes(2, "big") + names + payload
@@ -152,6 +152,10 @@ def record_of(frame: bytes) -> JournalRecord:
     end = FRAME_HEAD + int.from_bytes(frame[12:FRAME_HEAD], "big")
     job_id, seq, epoch, kind, status, key = frame[FRAME_HEAD:end].decode().split("\0")
     return JournalRecord(job_id, int(seq), int(epoch), kind, frame[end:], _optional(status), _optional(key))
+
+
+def _tagged(text: str | None) -> str:
+    return "" if text is None else "=" + text
 
 
 def _optional(text: str) -> str | None:

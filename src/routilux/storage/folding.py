@@ -201,7 +201,7 @@ def fold_plain(entries: list[Entry], record: JournalRecord, facts: Facts) -> Fol
     frame = frame_of(record, head.tail)
     now = facts.now if facts.now > head.updated_at else head.updated_at  # noqa: FURB136 - the call costs as much again
     hot = (now, record.seq, head.journal_bytes + len(frame), head.key_sum, hash_of(frame))
-    new = Head._make((*head[:10], *hot, mark_of(head.seal, hot)))
+    new = Head._make(head[:10] + hot + (mark_of(head.seal, hot),))
     return Folded(Move(head, new, (Row(record.job_id, record.seq, frame),)), entries, None)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from routilux import rings
 from routilux.errors import StoreAddressError
+from routilux.runtime.ports import Store
 from routilux.storage.journal_store import JournalStore
 from routilux.storage.memory import open_memory
 
@@ -16,7 +17,7 @@ POSTGRES = ("postgresql://", "postgres://")
 SQLITE = "sqlite:///"
 
 
-def open_store(address: str | Path, **options: Any) -> JournalStore:
+def open_store(address: str | Path, **options: Any) -> Store:
     """Open the store of an address; the options are those of its kind: ``sync``, ``read_only``, ``accept_loss``, ...
 
     >>> store = open_store("memory:")
