@@ -41,6 +41,8 @@ class PostgresLink:
         if self._opened is None or self._opened.closed:
             opened = psycopg.connect(self._address, autocommit=True, connect_timeout=5, application_name="routilux")
             opened.execute(f"SET synchronous_commit = {SYNC[self._sync]}".encode())
+            opened.execute("SET jit = off")  # compiling a statement takes longer than a hundred of its commits
+            opened.execute("SET plan_cache_mode = force_generic_plan")
             if self.read_only:
                 opened.execute("SET default_transaction_read_only = on")
             self._opened = opened
