@@ -70,6 +70,23 @@ WITH fresh AS (
 )
 SELECT job_id FROM passed
 
+-- name: commit_plain
+WITH moved AS (
+    UPDATE routilux.job SET updated_at = new.updated_at, seq = new.seq, journal_bytes = new.journal_bytes,
+        tail = new.tail, mark = new.mark
+    FROM unnest(%(job_id)s::text[], %(old_epoch)s::bigint[], %(old_seq)s::bigint[], %(updated_at)s::bigint[],
+        %(seq)s::bigint[], %(journal_bytes)s::bigint[], %(tail)b::bytea[], %(mark)s::bigint[])
+        AS new (job_id, old_epoch, old_seq, updated_at, seq, journal_bytes, tail, mark)
+    WHERE job.job_id = new.job_id AND job.epoch = new.old_epoch AND job.seq = new.old_seq
+    RETURNING job.job_id
+), added AS (
+    INSERT INTO routilux.journal (job_id, seq, frame)
+    SELECT job_id, seq, frame
+    FROM unnest(%(row_job)s::text[], %(row_seq)s::bigint[], %(frame)b::bytea[]) AS row (job_id, seq, frame)
+        JOIN moved USING (job_id)
+)
+SELECT job_id FROM moved
+
 -- name: save_snapshot
 INSERT INTO routilux.snapshot (job_id, seq, payload, tail, crc) VALUES (%s, %s, %b, %b, %s)
 ON CONFLICT (job_id) DO UPDATE SET seq = excluded.seq, payload = excluded.payload, tail = excluded.tail,
