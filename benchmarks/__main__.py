@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import decisions, latency, memory, parallel, scaling, throughput
+from benchmarks import decisions, durable, latency, memory, parallel, scaling, throughput
 from benchmarks.goals import GOALS
 from benchmarks.measuring import Figure, bare_call
 from benchmarks.peers import comparing
@@ -34,6 +34,7 @@ def groups(quick: bool, repetitions: int) -> dict[str, Group]:
         "end": lambda: latency.of_the_end(quick),
         "import": lambda: latency.of_the_import(repetitions + 2),
         "idle": lambda: latency.of_idling(quick),
+        "durable": lambda: durable.figures(quick, repetitions),
         "scaling": lambda: scaling.figures(quick, repetitions),
         "decisions": lambda: decisions.figures(quick, repetitions),
         "parallel": lambda: parallel.figures(quick, repetitions),

@@ -44,6 +44,7 @@ GOALS = {
     "routines flat": Goal(1.3, "times"),
     "queued flat": Goal(1.3, "times"),
     "jobs flat": Goal(1.3, "times"),
+    "store share": Goal(0.4, "times", at_least=True),
     "hash overlap": Goal(1.8, "times", at_least=True),
     "hash branches": Goal(1.8, "times", at_least=True),
     "python chain": Goal(0.9, "times", at_least=True),

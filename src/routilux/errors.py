@@ -29,6 +29,18 @@
     ├── WaitWouldDeadlockError (RuntimeError)
     ├── RuntimeClosedError (RuntimeError)   the runtime was shut down, or belongs to another process
     ├── CodecError (ValueError)             a value that cannot be stored
+    ├── StoreError (RuntimeError)           the store of durable jobs
+    │   ├── StoreAddressError (ValueError)  no store can be made of this address
+    │   ├── StoreOwnedError                 another process runs the jobs of this file
+    │   ├── StoreVersionError               the file is of a newer format
+    │   ├── StoreDamagedError               the file as a whole is damaged, or lost its last commits
+    │   ├── StoreUnavailableError           disk full, I/O error, connection lost: nothing acknowledged is lost
+    │   ├── StoreClosedError                the store is closed, read-only, or belongs to another process
+    │   ├── JobDamagedError                 the stored data of one job is damaged
+    │   ├── FencedError                     another executor has taken the job over
+    │   ├── SequenceError                   a record that does not follow the last one
+    │   ├── DuplicateKeyError               a record whose key is stored already
+    │   └── RecordRefusedError              a record that the store cannot write
     ├── BadValueError (ValueError)          an argument out of its range
     ├── BadTypeError (TypeError)            an argument of the wrong kind
     └── EngineError (RuntimeError)          a fault of Routilux itself
@@ -403,6 +415,164 @@ class CodecError(RoutiluxError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.found}" + (f"; {self.advice}" if self.advice else "")
+
+
+class StoreError(RoutiluxError, RuntimeError):
+    """Something about the store of durable jobs."""
+
+
+class StoreAddressError(StoreError, ValueError):
+    """No store can be made of this address."""
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address = address
+        self.problem = problem
+        super().__init__(address, problem)
+
+    def __str__(self) -> str:
+        return f"store {self.address!r}: {self.problem}"
+
+
+class StoreOwnedError(StoreError):
+    """Another process runs the jobs of this file."""
+
+    def __init__(self, address: str, owner: str) -> None:
+        self.address = address
+        self.owner = owner
+        super().__init__(address, owner)
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.address!r} is in use by {self.owner}; one process runs the jobs of a file: stop that one, "
+            "open the store read-only, or use PostgreSQL to share jobs among processes"
+        )
+
+
+class StoreVersionError(StoreError):
+    """The store was written by a newer Routilux, or is no store of Routilux."""
+
+    def __init__(self, address: str, found: str, known: int) -> None:
+        self.address = address
+        self.found = found
+        self.known = known
+        super().__init__(address, found, known)
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.address!r} is of {self.found}; this Routilux reads formats up to {self.known}: "
+            "use a newer Routilux, or another file"
+        )
+
+
+class StoreDamagedError(StoreError):
+    """The store as a whole is damaged, or has lost commits that were acknowledged."""
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address = address
+        self.problem = problem
+        super().__init__(address, problem)
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.address!r}: {self.problem}; nothing was changed: restore a backup, "
+            "or open it with accept_loss=True to go on with what is there"
+        )
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot write at this moment; what was acknowledged is safe.
+
+    ``handle_lost`` says that the handle must be opened anew, since what it said last may be untrue.
+    """
+
+    def __init__(self, address: str, problem: str, handle_lost: bool = False) -> None:
+        self.address = address
+        self.problem = problem
+        self.handle_lost = handle_lost
+        super().__init__(address, problem, handle_lost)
+
+    def __str__(self) -> str:
+        return (
+            f"store {self.address!r} cannot write now: {self.problem}; nothing acknowledged is lost, it is tried again"
+        )
+
+
+class StoreClosedError(StoreError):
+    """The store takes nothing: it is closed, read-only, or was opened by another process."""
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address = address
+        self.problem = problem
+        super().__init__(address, problem)
+
+    def __str__(self) -> str:
+        return f"store {self.address!r} {self.problem}; open it anew with open_store({self.address!r})"
+
+
+class JobDamagedError(StoreError):
+    """The stored data of one job is damaged; other jobs are not touched by that."""
+
+    def __init__(self, job_id: str, problem: str, salvage: str | None = None) -> None:
+        self.job_id = job_id
+        self.problem = problem
+        self.salvage = salvage
+        super().__init__(job_id, problem, salvage)
+
+    def __str__(self) -> str:
+        kept = f"; what could be read is in {self.salvage}" if self.salvage else ""
+        return (
+            f"job {self.job_id}: its stored data is damaged: {self.problem}{kept}; restore a backup, or delete the job"
+        )
+
+
+class FencedError(StoreError):
+    """Another executor has taken the job over; nothing this one does for it counts any more."""
+
+    def __init__(self, job_id: str, epoch: int) -> None:
+        self.job_id = job_id
+        self.epoch = epoch
+        super().__init__(job_id, epoch)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id} is not held here in epoch {self.epoch}: stop its work, its results are discarded"
+
+
+class SequenceError(StoreError):
+    """A record that does not follow the last one of its job."""
+
+    def __init__(self, job_id: str, seq: int, expected: int) -> None:
+        self.job_id = job_id
+        self.seq = seq
+        self.expected = expected
+        super().__init__(job_id, seq, expected)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id}: record {self.seq} was refused, {self.expected} comes next; load the job anew"
+
+
+class DuplicateKeyError(StoreError):
+    """A record of this key is stored already; the second one was stored as an empty one."""
+
+    def __init__(self, job_id: str, key: str, seq: int) -> None:
+        self.job_id = job_id
+        self.key = key
+        self.seq = seq
+        super().__init__(job_id, key, seq)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id}: a record of key {self.key!r} is already there, as number {self.seq}"
+
+
+class RecordRefusedError(StoreError):
+    """The store cannot write this record, whatever is tried; its neighbours are not touched by that."""
+
+    def __init__(self, job_id: str, problem: str) -> None:
+        self.job_id = job_id
+        self.problem = problem
+        super().__init__(job_id, problem)
+
+    def __str__(self) -> str:
+        return f"job {self.job_id}: a record cannot be stored: {self.problem}"
 
 
 class EngineError(RoutiluxError, RuntimeError):

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from routilux.explanation import DecisionRecord
 from routilux.history import ErrorRecord, ExecutionStatus
 from routilux.job import JobState
+from routilux.journal import JobHeader, JournalRecord, Retention, StoredJob
 
 
 class Runnable(Protocol):
@@ -78,6 +79,101 @@ class Executor(Protocol):
 
     def stop(self) -> None:
         """End what runs."""
+
+
+class Store(Protocol):
+    """Where durable jobs are kept. All methods may be called from any thread.
+
+    A job is *held* by the store that created it or took it over; only there can it be written, in its epoch.
+    ``done`` is called once, without a lock, by whichever thread writes, in the order of the job's records. A call may
+    write for others before it returns. Every method raises `StoreClosedError` once the store is closed.
+    """
+
+    address: str
+    heartbeat_seconds: float | None  # how often `heartbeat` must be called, if at all
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new work may be begun: not while the disk is full or a lease was not renewed in time."""
+
+    def close(self) -> None:
+        """Write what waits, give all jobs up, close. Twice is fine."""
+
+    def create_job(
+        self,
+        job_id: str,
+        flow_id: str,
+        status: str,
+        snapshot: bytes | None = None,
+        done: Callable[[Exception | None], None] | None = None,
+    ) -> int:
+        """Store a new job, held here; give its epoch. With ``done`` it does not wait for the disk.
+
+        Raises:
+            DuplicateNameError: a job of this id is stored.
+            StoreUnavailableError: the store cannot write.
+        """
+
+    def submit(self, record: JournalRecord, done: Callable[[Exception | None], None]) -> None:
+        """Write a record; ``done(None)`` once it is durable, else with the error.
+
+        Errors: FencedError (now and for every later record of the job), SequenceError, DuplicateKeyError,
+        RecordRefusedError, JobDamagedError. While the store cannot write, records wait, in order.
+        """
+
+    def append(self, record: JournalRecord) -> None:
+        """Write a record and wait until it is durable.
+
+        Raises:
+            StoreUnavailableError: the store cannot write; the record was not taken.
+            StoreError: the errors of `submit`.
+        """
+
+    def save_snapshot(
+        self, job_id: str, seq: int, payload: bytes, status: str | None = None, *, trim: bool = True
+    ) -> None:
+        """Store the job as it was after record ``seq``; ``trim`` forgets the records up to there. Waits.
+
+        Raises:
+            FencedError: the job is not held here.
+            SequenceError: an older snapshot than the stored one, or a record that is not there.
+            StoreUnavailableError: the store cannot write.
+        """
+
+    def take_over(self, limit: int | None = None, job_ids: Sequence[str] | None = None) -> list[JobHeader]:
+        """Hold unfinished jobs that nobody else holds, or these; each in its next epoch, durably.
+
+        Damaged ones are left out, and shown by `list_jobs`.
+        """
+
+    def give_up(self, job_ids: Sequence[str]) -> None:
+        """Hold these jobs no more, so that another executor can take them over."""
+
+    def heartbeat(self) -> None:
+        """Renew the leases of the jobs held here."""
+
+    def load(self, job_id: str) -> StoredJob:
+        """Read a job, and check every byte of it.
+
+        Raises:
+            JobNotFoundError: no such job.
+            JobDamagedError: its data is damaged; appends are refused until a later `load` finds it whole.
+        """
+
+    def find_key(self, job_id: str, key: str) -> int | None:
+        """Give the number of the record of this key."""
+
+    def list_jobs(self, status: str | None = None, limit: int = 100, after: str | None = None) -> list[JobHeader]:
+        """List jobs as they were created, those behind the job ``after``."""
+
+    def unfinished(self) -> list[JobHeader]:
+        """List all jobs that have not ended, damaged ones too."""
+
+    def delete(self, job_ids: Sequence[str]) -> int:
+        """Delete jobs that are held here or by nobody; give how many there were."""
+
+    def prune(self, retention: Retention) -> int:
+        """Delete one slice of finished jobs that are kept too long; give how many. Call again until it is 0."""
 
 
 class Observer:
