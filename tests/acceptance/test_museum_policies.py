@@ -1,4 +1,4 @@
-"""Rooms of the museum that concern policies in time: M8, M22, M24."""
+"""Rooms of the museum that concern policies in time: M8, M12, M22, M24."""
 
 import threading
 import time
@@ -159,3 +159,23 @@ def activations(policy: Any, jump: float) -> Any:
     sim.cancel_job(job.job_id)
     sim.shutdown(wait=False)
     return found
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+def test_m12_debounce_under_an_endless_stream_activates_at_its_longest_wait_with_all_items(resumes: bool) -> None:
+    flow = noting(debounce_policy(quiet_seconds=2, max_wait_seconds=5))
+    sim = SimRuntime()
+    job = sim.exec(flow, keep_open=True)
+    begun = job.monotonic()
+    for number, letter in enumerate("abcdefghijklmnop"):  # one a second: it is never quiet
+        sim.post(job.job_id, "t", "items", letter)
+        sim.advance(1)
+        if resumes and number == 7:
+            sim.pause_job(job.job_id, timeout=1)
+            job = JobState.deserialize(job.serialize(), clock=sim.clock)
+            sim.cancel_job(job.job_id)
+            sim = SimRuntime(clock=sim.manual_clock)
+            sim.exec(flow, job, keep_open=True)
+    found = [[round(at - begun), items] for at, items in seen(job)]
+    assert found[:3] == [[5, "abcde"], [10, "fghij"], [15, "klmno"]]
+    sim.shutdown(wait=False)
