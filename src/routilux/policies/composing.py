@@ -36,7 +36,7 @@ class _Several(Policy):
             check_policy(part)
 
     @property
-    def asks_when_empty(self) -> bool:  # type: ignore[override]
+    def asks_when_empty(self) -> bool:
         """Whether any part does."""
         return any(part.asks_when_empty for part in self.parts)
 

@@ -51,12 +51,6 @@ class Policy:
 
     __slots__ = ()
 
-    asks_when_empty = True
-    """Whether a yes is possible while no slot holds anything; False saves asking in vain."""
-
-    absorbs = False
-    """Whether it takes items into its memory while it says no, see `Slot.absorb`."""
-
     gathers = False
     """Whether it waits for what descends from one activation of a fan-out: then its flow carries lineage."""
 
@@ -65,6 +59,16 @@ class Policy:
 
     is_several = False
     """Whether it is shown in brackets as a part of another."""
+
+    @property
+    def asks_when_empty(self) -> bool:
+        """Whether a yes is possible while no slot holds anything; `False`, also of a class, saves asking in vain."""
+        return True
+
+    @property
+    def absorbs(self) -> bool:
+        """Whether it takes items into its memory while it says no, see `Slot.absorb`."""
+        return False
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Keep the way policies print where a dataclass would bring its own."""

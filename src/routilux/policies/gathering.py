@@ -110,7 +110,7 @@ class CountOrTimeoutPolicy(LeafPolicy):
         return Demand(total=self.n, is_enough=True, seconds=self.within_seconds)
 
     @property
-    def asks_when_empty(self) -> bool:  # type: ignore[override]
+    def asks_when_empty(self) -> bool:
         """Whether it must see the start of the job: time counts from there."""
         return self.start == "last_activation"
 

@@ -57,7 +57,7 @@ class JoinPolicy(LeafPolicy):
         return hash((key, rest))
 
     @property
-    def absorbs(self) -> bool:  # type: ignore[override]
+    def absorbs(self) -> bool:
         """Whether one side is taken at once."""
         return self.build is not None
 

@@ -47,7 +47,7 @@ class ByKey(Policy):
         duration(self.idle_seconds, "idle_seconds", optional=True)
 
     @property
-    def asks_when_empty(self) -> bool:  # type: ignore[override]
+    def asks_when_empty(self) -> bool:
         """Whether the policy does."""
         return self.inner.asks_when_empty
 

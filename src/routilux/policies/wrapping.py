@@ -39,7 +39,7 @@ class Unless(Policy):
         check_policy(self.gate)
 
     @property
-    def asks_when_empty(self) -> bool:  # type: ignore[override]
+    def asks_when_empty(self) -> bool:
         """Whether the policy does."""
         return self.inner.asks_when_empty
 
@@ -94,7 +94,7 @@ class Within(Policy):
         one_of(self.on_timeout, ("fire", "drop"), "on_timeout")
 
     @property
-    def asks_when_empty(self) -> bool:  # type: ignore[override]
+    def asks_when_empty(self) -> bool:
         """Whether the policy does."""
         return self.inner.asks_when_empty
 
@@ -163,7 +163,7 @@ class Times(Policy):
         whole(self.n, "n")
 
     @property
-    def asks_when_empty(self) -> bool:  # type: ignore[override]
+    def asks_when_empty(self) -> bool:
         """Whether the policy does."""
         return self.inner.asks_when_empty
 
@@ -221,7 +221,7 @@ class Labelled(Policy):
             raise BadTypeError(f"a label is a text, not {self.label!r}")
 
     @property
-    def asks_when_empty(self) -> bool:  # type: ignore[override]
+    def asks_when_empty(self) -> bool:
         """Whether the policy does."""
         return self.inner.asks_when_empty
 
