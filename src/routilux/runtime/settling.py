@@ -144,7 +144,7 @@ def settle(run: Any) -> None:
                 break
             run.settling = True
             run.work.append(None)
-            if run.mode is Mode.STOPPING or not take_next_step(run):
+            if run.mode is Mode.STOPPING or _is_done(run) or not take_next_step(run):
                 _finalize(run)
                 over = True
             else:
@@ -155,6 +155,11 @@ def settle(run: Any) -> None:
             return
         run.work.pop()
     run.check_rest()
+
+
+def _is_done(run: Any) -> bool:
+    """Whether every routine has ended: then there is no next step to look for."""
+    return all(cell.record.ended for cell in run.cells)
 
 
 def take_next_step(run: Any) -> bool:
