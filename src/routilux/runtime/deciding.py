@@ -108,7 +108,7 @@ def _after_special(cell: Station, activation: Activation) -> None:
         cell.arm()
     cell.special = bool(cell.forced or cell.run.observers or cell.lineage)
     if cell.lineage is not None:
-        cell.lineage.begin(cell, activation)
+        cell.lineage.begin(activation)
     if cell.run.observers:
         report_decision(cell)
 

@@ -77,7 +77,7 @@ class Part:
 
     # --- what an activation of this routine does --------------------------------------------------------------
 
-    def begin(self, cell: Any, activation: Activation) -> None:
+    def begin(self, activation: Activation) -> None:
         """Hear that an activation took its items."""
         consumed = list(_tags_taken(activation))
         tags = set(self.counted(consumed))
