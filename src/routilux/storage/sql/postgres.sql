@@ -98,11 +98,14 @@ DELETE FROM routilux.journal WHERE job_id = %s AND seq <= %s
 -- name: claimable
 SELECT job_id, flow_id, status, created_at, epoch, job.owner, trim_seq, snapshot_bytes, snapshot_seq, seal, updated_at,
     seq, journal_bytes, key_sum, tail, mark
-FROM routilux.job LEFT JOIN routilux.executor ON executor.owner = job.owner
+FROM routilux.job
 WHERE CASE WHEN %(job_ids)s::text[] IS NULL THEN status NOT IN ('completed', 'failed', 'cancelled')
         ELSE job_id = ANY (%(job_ids)s::text[]) END
     AND job.owner IS DISTINCT FROM %(me)s::text
-    AND (executor.owner IS NULL OR executor.lease_until < clock_timestamp())
+    -- No join: of a row that changed before its lock was had, only what depends on the row itself is looked at again,
+    -- and the lease of its former owner would stand for that of the new one.
+    AND COALESCE((SELECT executor.lease_until < clock_timestamp() FROM routilux.executor
+        WHERE executor.owner = job.owner), true)
 ORDER BY created_at, job_id LIMIT %(limit)s::bigint
 FOR UPDATE OF job SKIP LOCKED
 
